@@ -1,0 +1,56 @@
+# The commands of this repository; each sets up what it needs.
+#   make run     the default study: results/digits/table.md, results/digits/figures/, results/report.html
+#   make test    all tests
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENVIRONMENT := .venv/requirements.lock
+# Programs of the environment find each other, and Snakemake its jobs' Python.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint format lock clean
+
+run: $(ENVIRONMENT)
+	snakemake --cores all
+	snakemake --report results/report.html
+
+test: $(ENVIRONMENT)
+	pytest
+
+lint: $(ENVIRONMENT)
+	ruff check .
+	ruff format --check .
+	snakefmt --check workflow
+	snakemake --lint
+	mypy
+
+format: $(ENVIRONMENT)
+	ruff check --fix .
+	ruff format .
+	snakefmt workflow
+
+lock:
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-annotate --no-emit-index-url --no-header pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A copy of the lock file in the environment says what the environment was made from.
+$(ENVIRONMENT): requirements.lock
+	rm -rf .venv
+	if command -v uv >/dev/null; then \
+		uv venv --quiet --python '>=3.11,<3.14' .venv; \
+		uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; \
+	else \
+		$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+			sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}: set PYTHON=")'; \
+		$(PYTHON) -m venv .venv; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
+	fi
+	cp requirements.lock $@

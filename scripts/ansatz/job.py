@@ -1,0 +1,58 @@
+"""What every script runs in: a log, and one line for a mistake."""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ansatz.errors import UserError
+
+LOG = logging.getLogger("ansatz")
+MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU
+
+
+@contextmanager
+def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
+    """Run a script's body: log to the file `log` and to standard error, and end in one line on a mistake.
+
+    Parameters
+    ----------
+    log : path
+        The log file; lines are appended, as a resumed run goes on with its own.
+
+    Yields
+    ------
+    logging.Logger
+        Where the body says what it does.
+
+    Raises
+    ------
+    SystemExit
+        With status 1, after one line, on a `UserError` and on what a machine can refuse: a full disk, a missing
+        permission, too little memory. Anything else is a bug and keeps its traceback, in the log too.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield LOG
+    except UserError as error:
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in MACHINE_FAULTS:
+            LOG.exception("unexpected error")
+            raise
+        _end(f"{error.filename or 'disk'}: {error.strerror}")
+    except Exception as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
+            LOG.exception("unexpected error")
+            raise
+        _end("out of memory: take a smaller batch_size, image_size or width, or a machine with more")
+
+
+def _end(line: str) -> None:
+    LOG.error("error: %s", " ".join(line.split()))
+    sys.exit(1)

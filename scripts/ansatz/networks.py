@@ -1,0 +1,208 @@
+"""Name -> network. A network is one function with a decorator."""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision import models
+
+from ansatz.archives import Archive
+from ansatz.errors import UserError
+from ansatz.seeds import stream
+from ansatz.store import atomic, fingerprint
+
+Build = Callable[..., nn.Module]
+NETWORKS: dict[str, Build] = {}
+
+
+def network(name: str) -> Callable[[Build], Build]:
+    """Register a function ``(classes, in_channels=3, width=1.0) -> nn.Module`` under a name."""
+
+    def register(build: Build) -> Build:
+        NETWORKS[name] = build
+        return build
+
+    return register
+
+
+# ------------------------------------------------------------------------------------------------- the registry
+def vgg(layout: str, classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+    """Return torchvision's VGG, with all hidden widths scaled.
+
+    Parameters
+    ----------
+    layout : str
+        torchvision's letter: A is VGG11, B VGG13, D VGG16, E VGG19.
+    classes : int
+    in_channels : int
+    width : float
+        Factor of every hidden layer's width; at 1 it is torchvision's network, parameter by parameter.
+
+    Returns
+    -------
+    nn.Module
+        For images of at least 32 x 32 pixels.
+    """
+
+    def scaled(channels: int) -> int:
+        return max(1, round(channels * width))
+
+    features = models.vgg.make_layers([c if c == "M" else scaled(int(c)) for c in models.vgg.cfgs[layout]])
+    if in_channels != 3:
+        features[0] = nn.Conv2d(in_channels, scaled(64), kernel_size=3, padding=1)
+    hidden = scaled(4096)
+    classifier = nn.Sequential(
+        nn.Linear(scaled(512) * 7 * 7, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Linear(hidden, classes),
+    )
+    pool, flatten = nn.AdaptiveAvgPool2d((7, 7)), nn.Flatten()
+    return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=flatten, classifier=classifier))
+
+
+for _name, _layout in {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}.items():
+    network(_name)(partial(vgg, _layout))
+
+
+# ------------------------------------------------------------------------------------------------- what they are for
+def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+    """Build a network whose parameters are PyTorch's default, drawn from the seed.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`, or a torchvision classification network, which takes 3 channels at its own width only.
+    classes, in_channels : int
+    seed : int
+    width : float
+
+    Raises
+    ------
+    UserError
+        If there is no such network, or it does not come in that width.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream(seed, "network"))
+        if name in NETWORKS:
+            return NETWORKS[name](classes, in_channels=in_channels, width=width)
+        if name not in models.list_models(module=models):
+            raise UserError(f"network: {name!r} is none of {', '.join(NETWORKS)}, nor a network of torchvision")
+        if (in_channels, width) != (3, 1.0):
+            raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
+        return models.get_model(name, weights=None, num_classes=classes)
+
+
+def conv_layers(network: nn.Module) -> dict[str, nn.Conv2d]:
+    """Return every convolution of a network, however nested, by its name and in the network's order."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+
+
+def patch_shape(conv: nn.Conv2d) -> tuple[int, int, int]:
+    """Return the shape of the patches that one filter sees: channels (of its group), rows, columns."""
+    channels, rows, columns = conv.weight.shape[1:]
+    return channels, rows, columns
+
+
+def geometry(conv: nn.Conv2d) -> dict[str, Any]:
+    """Return what a feature matrix has to know of its convolution, in types that HDF5 takes."""
+    return {
+        "kernel_size": conv.kernel_size,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "in_channels": conv.in_channels,
+        "out_channels": conv.out_channels,
+    }
+
+
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read a state dict: a .safetensors file, or what ``torch.save`` wrote, opened with ``weights_only``.
+
+    Raises
+    ------
+    UserError
+        If the file holds no state dict, or more than tensors and plain types.
+    """
+    try:
+        if Path(path).suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not there") from error
+    except Exception as error:  # each format has its own ways to be broken
+        kind = "state dict that opens with weights_only" if isinstance(error, pickle.UnpicklingError) else "checkpoint"
+        raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds no state dict; save network.state_dict()")
+    return dict(state)
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load a checkpoint's parameters into a network.
+
+    Raises
+    ------
+    UserError
+        If parameters are missing, left over or of another shape: each is named, with both shapes.
+    """
+    given = read_weights(path)
+    wanted = network.state_dict()
+    wrong = [
+        f"{name} is {_shape(given.get(name))}, the network's {_shape(wanted.get(name))}"
+        for name in dict.fromkeys([*wanted, *given])
+        if _shape(given.get(name)) != _shape(wanted.get(name))
+    ]
+    if wrong:
+        raise UserError(f"{path}: does not fit the network: {'; '.join(wrong)}")
+    network.load_state_dict(given)
+
+
+def save_weights(network: nn.Module, path: str | Path) -> None:
+    """Save the state dict, on the CPU."""
+    with atomic(path) as temporary:
+        torch.save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
+
+
+def published_weights(name: str, sha256: str = "") -> Archive:
+    """Return where torchvision publishes weights.
+
+    Parameters
+    ----------
+    name : str
+        As torchvision names them, such as ``VGG11_Weights.IMAGENET1K_V1``.
+    sha256 : str
+        What their file must have; without it, the first digits, which torchvision puts into the file's name.
+
+    Raises
+    ------
+    UserError
+        If torchvision has no such weights.
+    """
+    try:
+        url = models.get_weight(name).url
+    except (ValueError, KeyError) as error:
+        raise UserError(f"source.torchvision.weights: torchvision has no {name!r} ({error})") from error
+    file = url.rpartition("/")[2]
+    return Archive(file, url, sha256 or file.rpartition("-")[2].removesuffix(".pth"))
+
+
+def weights_fingerprint(network: nn.Module) -> str:
+    """Return one SHA-256 of all parameters and buffers."""
+    return fingerprint(*(value.cpu().numpy() for value in network.state_dict().values()))
+
+
+def _shape(tensor: torch.Tensor | None) -> str:
+    return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a scalar"

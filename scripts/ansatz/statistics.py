@@ -1,0 +1,157 @@
+"""From runs to the table: best validation accuracy, its spread over seeds, and differences in pairs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+BASELINE = "kaiming_uniform"
+
+
+def summarize(runs: pd.DataFrame, baseline: str = BASELINE, level: float = 0.95) -> pd.DataFrame:
+    """Summarize runs over seeds.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row a run, as in ``runs.csv``.
+    baseline : str
+        The initializer that others are compared with, seed by seed.
+    level : float
+        Of the confidence interval of the mean paired difference (Student's t).
+
+    Returns
+    -------
+    DataFrame
+        A row a (dataset, initializer), in the order of their first run: ``seeds``, ``diverged`` (how many of them),
+        ``validation_mean`` and ``validation_std`` of the best validation accuracy and ``test_mean``, ``test_std`` of
+        the test accuracy at that epoch, over the runs that did not diverge; ``difference`` to the baseline over the
+        seeds that neither diverged in, with ``difference_low`` and ``difference_high``. Accuracies in 0..1; standard
+        deviations with n - 1; NaN where there are too few runs.
+    """
+    rows = []
+    for (dataset, initializer), group in runs.groupby(["dataset", "initializer"], sort=False):
+        whole = group[group.status != "diverged"]
+        reference = runs[(runs.dataset == dataset) & (runs.initializer == baseline) & (runs.status != "diverged")]
+        row = {"dataset": dataset, "initializer": initializer, "seeds": len(group), "diverged": len(group) - len(whole)}
+        for name, column in (("validation", "best_validation_accuracy"), ("test", "test_accuracy")):
+            values = whole[column].astype(float)
+            row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
+        pairs = whole.merge(reference, on="seed", suffixes=("", "_baseline"))
+        differences = pairs.best_validation_accuracy - pairs.best_validation_accuracy_baseline
+        if initializer == baseline:
+            differences = differences[:0]
+        low, high = mean_interval(differences.to_numpy(float), level)
+        row |= {"difference": differences.mean(), "difference_low": low, "difference_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Return Student's confidence interval of the mean of `values` (n,); NaN for fewer than two."""
+    n = len(values)
+    if n < 2:
+        return np.nan, np.nan
+    half = student.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return values.mean() - half, values.mean() + half
+
+
+def with_published(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Add the column ``published``: the sources' best validation accuracy in 0..1, NaN where they have none.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        As from `summarize`.
+    published : DataFrame
+        A row an initializer, a column a dataset, in percent.
+    """
+    long = published.melt("initializer", var_name="dataset", value_name="published")
+    long["published"] /= 100
+    return summary.merge(long, on=["dataset", "initializer"], how="left")
+
+
+# ------------------------------------------------------------------------------------------------- as a person reads it
+def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", minus: str = "−") -> pd.DataFrame:
+    """Lay the summary out as a table: rows initializers, columns datasets, accuracies in percent.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        As from `with_published`.
+    bold : str
+        A format for the best validation accuracy of each dataset.
+    plus_minus, minus : str
+        As the target language writes them.
+
+    Returns
+    -------
+    DataFrame
+        Strings; index the initializers; columns (dataset, what), without those that hold nothing.
+    """
+    columns = {}
+    for dataset, group in summary.groupby("dataset", sort=False):
+        group = group.set_index("initializer")
+        best = group.validation_mean.where(group.diverged < group.seeds).max()
+        validation = {
+            name: bold.format(cell) if row.validation_mean == best else cell
+            for name, row in group.iterrows()
+            for cell in [_accuracy(row, "validation", plus_minus)]
+        }
+        columns[dataset, "validation"] = pd.Series(validation)
+        columns[dataset, "test"] = pd.Series({n: _accuracy(row, "test", plus_minus) for n, row in group.iterrows()})
+        columns[dataset, "difference"] = pd.Series({n: _difference(row, minus) for n, row in group.iterrows()})
+        columns[dataset, "published"] = group.published.map(lambda v: "" if pd.isna(v) else f"{100 * v:.2f}")
+    table = pd.DataFrame(columns).fillna("")
+    return table.loc[:, (table != "").any()].rename_axis("initializer")
+
+
+def _accuracy(row: pd.Series, part: str, plus_minus: str) -> str:
+    if row.diverged == row.seeds:
+        return "diverged" if part == "validation" else ""
+    mean, std = 100 * row[f"{part}_mean"], 100 * row[f"{part}_std"]
+    if np.isnan(mean):
+        return ""
+    found = f"{mean:.2f}" + ("" if np.isnan(std) else f" {plus_minus} {std:.2f}")
+    return found + (f" ({row.diverged} of {row.seeds} diverged)" if row.diverged and part == "validation" else "")
+
+
+def _difference(row: pd.Series, minus: str) -> str:
+    if np.isnan(row.difference):
+        return ""
+    keys = ("difference", "difference_low", "difference_high")
+    mean, low, high = (f"{100 * row[key]:+.2f}".replace("-", minus) for key in keys)
+    return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
+
+
+def headings(baseline: str = BASELINE) -> Mapping[str, str]:
+    """Return what the columns of `layout` are called in print."""
+    return {
+        "validation": "best validation",
+        "test": "test",
+        "difference": f"Δ to {baseline} [95 %]",
+        "published": "published",
+    }
+
+
+def to_markdown(summary: pd.DataFrame) -> str:
+    """Return the table in Markdown, the best validation accuracy of each dataset in bold."""
+    table = layout(summary)
+    table.columns = pd.Index([f"{dataset}: {headings()[what]}" for dataset, what in table.columns])
+    return table.to_markdown(disable_numparse=True) + "\n"
+
+
+def to_latex(summary: pd.DataFrame, escape: Sequence[tuple[str, str]] = (("_", r"\_"), ("%", r"\%"))) -> str:
+    """Return the table in LaTeX (package booktabs), the best validation accuracy of each dataset in bold."""
+    table = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$")
+
+    def escaped(text: str) -> str:
+        for plain, written in escape:
+            text = text.replace(plain, written)
+        return text.replace("Δ", r"$\Delta$")
+
+    table.index = table.index.map(escaped)
+    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(headings()[what])) for d, what in table.columns])
+    table.index.name = None
+    return table.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * table.shape[1])

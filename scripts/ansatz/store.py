@@ -1,0 +1,292 @@
+"""Every HDF5 and CSV layout, in one place.
+
+``dataset.h5``
+    ``images`` uint8 (N, C, H, W) and ``labels`` int64 (N,) of all images that are not for testing;
+    ``split/train`` and ``split/validation``, int64 indices into them; ``test/images`` and ``test/labels`` where the
+    dataset has a test part; ``classes`` (strings); ``mean`` and ``std``, float64 (C,), of the training part's
+    channels on the scale 0..1. Attributes: ``name``, ``fingerprint``, ``provenance``.
+``features.h5``
+    ``nfm/<layer>/factor`` and ``agop/<layer>/factor``, float32 (groups, rank, patch), layers in the network's order;
+    a feature matrix is ``factor.T @ factor``, group by group. Attributes of a layer: ``kernel_size``, ``stride``,
+    ``padding``, ``dilation``, ``groups``, ``in_channels``, ``out_channels``; of the file: ``images``, ``estimator``,
+    ``source``, ``weights_fingerprint``, ``fingerprint``, ``provenance``.
+``metrics.csv``
+    One row an epoch, in the columns `METRICS`.
+``tidy.csv``
+    All epochs of all runs: `RUN`, then `METRICS` without the clock's columns, so that it repeats byte by byte.
+``runs.csv``
+    One row a run: `RUN`, then `OUTCOME`.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from ansatz.errors import UserError
+
+Paths = Sequence[str | os.PathLike[str]]
+
+RUN = ("dataset", "initializer", "seed")
+CLOCK = ("images_per_second", "seconds")
+METRICS = (
+    "epoch",
+    "status",  # "ok", or "diverged" in the row of the epoch whose loss was not finite
+    "train_loss",  # running mean over the epoch, dropout on
+    "train_accuracy",
+    "train_eval_loss",  # at the epoch's end, in evaluation mode, on a fixed part of the training images
+    "train_eval_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+    *CLOCK,
+)
+OUTCOME = ("status", "epochs", "best_epoch", "best_validation_accuracy", "test_accuracy", "device", "seconds")
+KINDS = ("nfm", "agop")
+
+
+# ------------------------------------------------------------------------------------------------- writing files
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`, put in its place at the end, or removed when the body fails.
+
+    Raises
+    ------
+    UserError
+        If the disk is full: libraries say so in many ways, some of them as a crash of their own.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException as error:
+        full = disk_is_full(error, path.parent)
+        temporary.unlink(missing_ok=True)
+        if full:
+            raise UserError(f"{path}: no space left on the device; nothing was written") from error
+        raise
+
+
+def disk_is_full(error: BaseException, folder: Path) -> bool:
+    """Return whether it is a full disk that made a library fail while it wrote into `folder`."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < 2**16
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """Return one SHA-256 of the arrays' types, shapes and bytes: what a checkpoint knows its inputs by."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], what: str) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path}: not a readable {what} ({error}); remove it and run again") from error
+
+
+# ------------------------------------------------------------------------------------------------- datasets
+@dataclass(frozen=True)
+class Part:
+    """One part of a dataset: images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: np.ndarray) -> "Part":
+        """Return the part's images and labels at `indices`."""
+        return Part(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as it is trained on.
+
+    Attributes
+    ----------
+    name : str
+    classes : tuple of str
+    mean, std : ndarray
+        Of the training part's channels on the scale 0..1; float64 (C,).
+    parts : dict of str to Part
+        ``train``, and of ``validation`` and ``test`` those that were asked for and exist.
+    fingerprint : str
+        SHA-256 of the file's images, labels and split.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    parts: Mapping[str, Part]
+    fingerprint: str
+
+
+def write_dataset(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    classes: Sequence[str],
+    mean: np.ndarray,
+    std: np.ndarray,
+    pool: Part,
+    split: Mapping[str, np.ndarray],
+    test: Part | None,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write ``dataset.h5``: `pool` with its `split` into ``train`` and ``validation`` indices, and the test part."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file["images"], file["labels"] = pool.images, pool.labels
+        for part, indices in split.items():
+            file[f"split/{part}"] = indices
+        if test is not None:
+            file["test/images"], file["test/labels"] = test.images, test.labels
+        file["classes"] = [str(label) for label in classes]
+        file["mean"], file["std"] = mean, std
+        arrays = [pool.images, pool.labels, *split.values(), *([test.images, test.labels] if test else [])]
+        file.attrs.update(name=name, fingerprint=fingerprint(*arrays), provenance=json.dumps(provenance))
+
+
+def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", "validation", "test")) -> Dataset:
+    """Read a ``dataset.h5``, and of its images only the `parts` named (those of them that exist).
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``dataset.h5``.
+    """
+    with _opened(path, "dataset.h5") as file:
+        images, labels = file["images"][...], file["labels"][...]
+        wanted = {part: file[f"split/{part}"][...] for part in parts if f"split/{part}" in file}
+        found = {part: Part(images[indices], labels[indices]) for part, indices in wanted.items()}
+        if "test" in parts and "test" in file:
+            found["test"] = Part(file["test/images"][...], file["test/labels"][...])
+        return Dataset(
+            name=file.attrs["name"],
+            classes=tuple(file["classes"].asstr()[...]),
+            mean=file["mean"][...],
+            std=file["std"][...],
+            parts=found,
+            fingerprint=file.attrs["fingerprint"],
+        )
+
+
+# ------------------------------------------------------------------------------------------------- feature matrices
+@dataclass(frozen=True)
+class Features:
+    """The feature matrices of a network, as thin factors.
+
+    Attributes
+    ----------
+    factors : dict
+        ``factors[kind][layer]``, kind ``nfm`` or ``agop``: float32 (groups, rank, patch).
+    layers : dict
+        ``layers[layer]``: the convolution's geometry, as in the file's attributes.
+    attributes : dict
+        What holds for the whole file: images, estimator, source, weights' hash, fingerprint.
+    """
+
+    factors: Mapping[str, Mapping[str, np.ndarray]]
+    layers: Mapping[str, Mapping[str, Any]]
+    attributes: Mapping[str, Any]
+
+
+def write_features(path: str | os.PathLike[str], features: Features, provenance: Mapping[str, Any]) -> None:
+    """Write ``features.h5``."""
+    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        for kind in KINDS:
+            group = file.create_group(kind, track_order=True)
+            for layer, factor in features.factors[kind].items():
+                group[f"{layer}/factor"] = factor
+                group[layer].attrs.update(features.layers[layer])
+        arrays = [factor for kind in KINDS for factor in features.factors[kind].values()]
+        file.attrs.update(features.attributes, fingerprint=fingerprint(*arrays), provenance=json.dumps(provenance))
+
+
+def read_features(path: str | os.PathLike[str]) -> Features:
+    """Read a ``features.h5``.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``features.h5``.
+    """
+    with _opened(path, "features.h5") as file:
+        factors = {kind: {layer: group["factor"][...] for layer, group in file[kind].items()} for kind in KINDS}
+        layers = {layer: dict(group.attrs) for layer, group in file[KINDS[0]].items()}
+        return Features(factors, layers, dict(file.attrs))
+
+
+# ------------------------------------------------------------------------------------------------- runs
+def write_csv(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+    """Write a table; floats in the shortest form that reads back as the same number."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write a dictionary of plain types."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``metrics.csv``: one row an epoch."""
+    write_csv(path, pd.DataFrame(rows, columns=list(METRICS)))
+
+
+def gather(metrics: Paths, summaries: Paths) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Collect runs.
+
+    Parameters
+    ----------
+    metrics, summaries : sequence of paths
+        The ``metrics.csv`` and the ``summary.json`` of each run, in the same order.
+
+    Returns
+    -------
+    tidy : DataFrame
+        As in ``tidy.csv``.
+    runs : DataFrame
+        As in ``runs.csv``.
+    """
+    outcomes = [json.loads(Path(path).read_text()) for path in summaries]
+    epochs = [pd.read_csv(path).drop(columns=list(CLOCK)) for path in metrics]
+    for table, outcome in zip(epochs, outcomes, strict=True):
+        for position, key in enumerate(RUN):
+            table.insert(position, key, outcome[key])
+    runs = pd.DataFrame([{key: outcome[key] for key in (*RUN, *OUTCOME)} for outcome in outcomes])
+    return pd.concat(epochs, ignore_index=True), runs
+
+
+def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a table that `write_csv` wrote, number for number."""
+    return pd.read_csv(path)

@@ -1,0 +1,269 @@
+"""One run: (network, dataset, seed) -> a row an epoch.
+
+Everything random in an epoch is drawn from (seed, epoch): the order of the images and the dropout masks. So runs of
+one seed compare in pairs, and a run that goes on from a checkpoint meets the numbers it would have met.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from ansatz import store
+from ansatz.batches import Images
+from ansatz.networks import weights_fingerprint
+from ansatz.seeds import stream
+
+LOG = logging.getLogger(__name__)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained: SGD on cross-entropy, at a constant learning rate.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate, momentum, weight_decay : float
+    precision : str
+        One of `PRECISIONS`: what forward passes compute in (autocast); parameters stay float32.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    precision: str = "float32"
+
+
+@dataclass
+class Run:
+    """What a run has so far, which is what its checkpoint holds beside the parameters.
+
+    Attributes
+    ----------
+    rows : list of dict
+        A row an epoch: the columns `ansatz.store.METRICS` of the parts that the dataset was given with.
+    best_weights : dict
+        The state dict at the best validation epoch (the first of them), on the CPU.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the last epoch's loss was not finite."""
+        return bool(self.rows) and self.rows[-1]["status"] == "diverged"
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The row of the best validation accuracy, the first of them; None before there is one."""
+        rows = [row for row in self.rows if row["status"] == "ok" and "validation_accuracy" in row]
+        return max(rows, key=lambda row: row["validation_accuracy"], default=None)
+
+    def summary(self, test_accuracy: float | None) -> dict[str, Any]:
+        """Return the outcome: of `ansatz.store.OUTCOME`, what is known here."""
+        best = self.best or {}
+        return {
+            "status": "diverged" if self.diverged else "finished",
+            "epochs": len(self.rows),
+            "best_epoch": best.get("epoch"),
+            "best_validation_accuracy": best.get("validation_accuracy"),
+            "test_accuracy": test_accuracy,
+            "seconds": sum(row["seconds"] for row in self.rows),
+        }
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run keeps itself, and for whom.
+
+    Attributes
+    ----------
+    path : Path
+    key : str
+        A hash of all that the run depends on: a checkpoint with another key is not resumed.
+    """
+
+    path: Path
+    key: str
+
+    @classmethod
+    def of(cls, path: str | Path, network: nn.Module, *values: Any, code: Sequence[str | Path] = ()) -> "Checkpoint":
+        """Key a checkpoint by the initialized network, plain values (parameters, data) and files (the code)."""
+        depends = [*values, torch.__version__, weights_fingerprint(network)]
+        digest = hashlib.sha256(json.dumps(depends, default=str).encode())
+        for file in code:
+            digest.update(Path(file).read_bytes())
+        return cls(Path(path), digest.hexdigest())
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write atomically, so that a kill at any moment leaves this checkpoint or the one before."""
+        with store.atomic(self.path) as temporary:
+            torch.save({"key": self.key, **state}, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state, or None, with a line in the log, where there is none to go on from."""
+        if not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever is wrong with it, the run can start afresh
+            LOG.info("checkpoint %s cannot be read (%s): starting afresh", self.path, type(error).__name__)
+            return None
+        if state["key"] != self.key:
+            LOG.info("checkpoint %s is of other parameters, data or code: starting afresh", self.path)
+            return None
+        return state
+
+    def clear(self) -> None:
+        """Remove it: the run is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def train(
+    network: nn.Module,
+    images: Mapping[str, Images],
+    protocol: Protocol,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    title: str = "",
+) -> Run:
+    """Train a network in place, on the device of the images.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Initialized; images (n, channels, size, size) -> logits (n, classes).
+    images : mapping of str to Images
+        ``train``, and of ``train_eval`` and ``validation`` what each epoch is to be evaluated on.
+    protocol : Protocol
+    seed : int
+        Of orders and dropout masks.
+    checkpoint : Checkpoint, optional
+        Saved each epoch, and gone on from.
+    title : str
+        What the log and the progress bar call the run.
+
+    Returns
+    -------
+    Run
+        Of `protocol.epochs` rows, or fewer where a loss was not finite: the last one says so then.
+    """
+    device = images["train"].labels.device
+    cast(Any, network).to(device=device, memory_format=torch.channels_last)  # torch 2.13 does not type this call
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=protocol.learning_rate,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+        fused=True,
+    )
+    run = Run()
+    if checkpoint and (state := checkpoint.load()):
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        run = Run(**state["run"])
+        LOG.info("%s: going on after epoch %d of %d", title, len(run.rows), protocol.epochs)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        while len(run.rows) < protocol.epochs and not run.diverged:
+            epoch = len(run.rows) + 1
+            row = _epoch(network, optimizer, images["train"], protocol, seed, epoch, title)
+            for part in [name for name in ("train_eval", "validation") if name in images]:
+                row[f"{part}_loss"], row[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
+            finite = all(math.isfinite(value) for name, value in row.items() if name.endswith("_loss"))
+            run.rows.append(row | {"status": "ok" if finite else "diverged"})
+            if run.best is run.rows[-1]:
+                run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
+            LOG.info("%s: %s", title, _line(run.rows[-1], protocol.epochs))
+            if checkpoint:
+                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "run": vars(run)}
+                checkpoint.save(state)
+    return run
+
+
+def evaluate_best(network: nn.Module, run: Run, images: Mapping[str, Images], protocol: Protocol) -> float | None:
+    """Return the test accuracy at the best validation epoch; None without a test part, or without such an epoch."""
+    if "test" not in images or not run.best_weights:
+        return None
+    network.load_state_dict(run.best_weights)
+    return evaluate(network, images["test"], protocol)[1]
+
+
+def evaluate(network: nn.Module, images: Images, protocol: Protocol) -> tuple[float, float]:
+    """Return mean cross-entropy and accuracy, in evaluation mode."""
+    network.eval()
+    totals = torch.zeros(2, dtype=torch.float64, device=images.labels.device)  # (loss, correct)
+    with torch.inference_mode():
+        for x, y in images.batches(protocol.batch_size):
+            logits = _forward(network, x, protocol)  # (n, classes)
+            totals += torch.stack([cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
+    loss, accuracy = (totals / len(images)).tolist()
+    return loss, accuracy
+
+
+def _epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Images,
+    protocol: Protocol,
+    seed: int,
+    epoch: int,
+    title: str,
+) -> dict[str, Any]:
+    network.train()
+    device = images.labels.device
+    torch.manual_seed(stream(seed, "dropout", epoch))
+    order = torch.from_numpy(np.random.default_rng(stream(seed, "order", epoch)).permutation(len(images))).to(device)
+    totals = torch.zeros(2, dtype=torch.float64, device=device)  # (loss, correct): read once, at the epoch's end
+    start = time.perf_counter()
+    label = f"{title} {epoch}/{protocol.epochs}"
+    with tqdm(total=len(images), desc=label, unit="img", leave=False, disable=None) as bar:
+        for x, y in images.batches(protocol.batch_size, order):
+            optimizer.zero_grad(set_to_none=True)
+            logits = _forward(network, x, protocol)  # (n, classes)
+            loss = cross_entropy(logits, y)
+            loss.backward()
+            optimizer.step()
+            totals += torch.stack([loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()])
+            bar.update(len(y))
+    mean_loss, accuracy = (totals / len(images)).tolist()
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": epoch,
+        "train_loss": mean_loss,
+        "train_accuracy": accuracy,
+        "learning_rate": protocol.learning_rate,
+        "images_per_second": len(images) / seconds,
+        "seconds": seconds,
+    }
+
+
+def _forward(network: nn.Module, x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+        return network(x).float()
+
+
+def _line(row: Mapping[str, Any], epochs: int) -> str:
+    if row["status"] == "diverged":
+        return f"epoch {row['epoch']}/{epochs}: a loss is not finite: diverged, ended here"
+    found = f"epoch {row['epoch']}/{epochs}: loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}"
+    if "validation_loss" in row:
+        found += f"; validation {row['validation_loss']:.4f}, {row['validation_accuracy']:.2%}"
+    return f"{found}; {row['images_per_second']:.0f} images/s"

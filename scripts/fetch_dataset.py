@@ -1,0 +1,9 @@
+"""Put a dataset's archives into a folder: from `data_dir`, or downloaded."""
+
+from pathlib import Path
+
+from ansatz.datasets import fetch_archives
+from ansatz.job import job
+
+with job(snakemake.log[0]):
+    fetch_archives(snakemake.wildcards.dataset, Path(snakemake.output.archives), **snakemake.params)

@@ -1,0 +1,10 @@
+"""Turn a dataset's archives, or a user's own images, into one dataset.h5."""
+
+from pathlib import Path
+
+from ansatz.datasets import prepare
+from ansatz.job import job
+
+with job(snakemake.log[0]):
+    source, output = Path(snakemake.input.source), Path(snakemake.output.dataset)
+    prepare(snakemake.wildcards.dataset, source, output, **snakemake.params)

@@ -1,0 +1,25 @@
+"""Train the network that feature matrices are taken from; it sees the training part of its dataset only."""
+
+from ansatz.batches import on_device, take_device
+from ansatz.errors import UserError
+from ansatz.initializers import initialize
+from ansatz.job import job
+from ansatz.networks import build, save_weights
+from ansatz.store import read_dataset, write_metrics
+from ansatz.training import Checkpoint, Protocol, train
+
+with job(snakemake.log[0]):
+    params, seed = dict(snakemake.params), snakemake.params.seed
+    data = read_dataset(snakemake.input.dataset, parts=["train"])
+    network = build(**params["network"], classes=len(data.classes), seed=seed)
+    initialize(network, params["initializer"], seed=seed)
+    checkpoint = Checkpoint.of(params["checkpoint"], network, params, data.fingerprint, code=snakemake.input.library)
+    device = take_device(params["device"], snakemake.threads)
+    images = on_device(data, size=params["image_size"], channels=params["network"]["in_channels"], device=device)
+    run = train(network, images, Protocol(**params["protocol"]), seed=seed, checkpoint=checkpoint, title="pretrain")
+    if run.diverged:
+        checkpoint.clear()
+        raise UserError(f"source.pretrain: diverged on {data.name} in epoch {len(run.rows)}; lower its learning_rate")
+    write_metrics(snakemake.output.metrics, run.rows)
+    save_weights(network, snakemake.output.weights)
+    checkpoint.clear()

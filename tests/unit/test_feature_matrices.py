@@ -1,0 +1,245 @@
+"""NFM and AGOP against their definition, and what is asked of thin factors against dense matrices, in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import unfold
+
+from ansatz import feature_matrices as fm
+from ansatz.errors import UserError
+from ansatz.feature_matrices import FeatureMatrix
+from ansatz.networks import build, conv_layers
+
+
+def agop_by_definition(network, layer, images):
+    """Unfold the layer's input into patches, differentiate the logits by them, average outer products of gradients."""
+    position = list(dict(network.named_children())).index(layer)
+    conv, before, after = network[position], network[:position], network[position + 1 :]
+    d = conv.weight[0].numel()
+    total = torch.zeros(conv.groups, d, d, dtype=images.dtype)
+    for image in images:
+        x = before(image[None].clone())
+        geometry = {key: getattr(conv, key) for key in ("dilation", "padding", "stride")}
+        patches = unfold(x, conv.kernel_size, **geometry).reshape(conv.groups, d, -1)  # (groups, d, positions)
+        out_shape = conv(x).shape
+        weight = conv.weight.reshape(conv.groups, -1, d)
+
+        def logits(patches, conv=conv, weight=weight, out_shape=out_shape, after=after):
+            z = (weight @ patches).reshape(conv.out_channels, -1)
+            z = z if conv.bias is None else z + conv.bias[:, None]
+            return after(z.reshape(out_shape))[0]
+
+        jacobian = torch.func.jacrev(logits)(patches)  # (classes, groups, d, positions)
+        total += torch.einsum("cgdp,cgep->gde", jacobian, jacobian)
+    return total / len(images)
+
+
+@st.composite
+def convolutions(draw, in_channels, side):
+    groups = draw(st.sampled_from([g for g in (1, 2, in_channels) if in_channels % g == 0]))
+    kernel = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    dilation = draw(st.integers(1, 2))
+    padding = draw(st.integers(0, 2))
+    if max(dilation * (k - 1) + 1 for k in kernel) > side + 2 * padding:
+        kernel = (1, 1)
+    return nn.Conv2d(
+        in_channels,
+        groups * draw(st.integers(1, 3)),
+        kernel,
+        stride=draw(st.integers(1, 2)),
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        bias=draw(st.booleans()),
+    )
+
+
+@st.composite
+def networks(draw):
+    channels, side, classes = draw(st.sampled_from([1, 2, 4])), draw(st.integers(4, 7)), draw(st.integers(1, 4))
+    torch.manual_seed(draw(st.integers(0, 1000)))
+    first = draw(convolutions(channels, side))
+    x = torch.randn(draw(st.integers(1, 3)), channels, side, side, dtype=torch.float64)
+    middle = first.double()(x)
+    second = draw(convolutions(middle.shape[1], min(middle.shape[2:])))
+    activation = draw(st.sampled_from([nn.ReLU(inplace=True), nn.Tanh()]))
+    head = nn.Linear(second.double()(middle)[0].numel(), classes)
+    return nn.Sequential(first, activation, second, nn.ReLU(inplace=True), nn.Flatten(), head).double(), x
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks())
+def test_agop_is_what_the_definition_says(case):
+    network, x = case
+    found = fm.agop(network, [x[:1], x[1:]] if len(x) > 1 else [x])
+    for layer, matrix in found.items():
+        expected = agop_by_definition(network, layer, x).detach()
+        torch.testing.assert_close(matrix.dense(), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max() + 1e-30))
+
+
+@settings(max_examples=20, deadline=None)
+@given(networks())
+def test_nfm_is_the_weights_gram_matrix(case):
+    network, _ = case
+    for layer, matrix in fm.nfm(network).items():
+        conv = conv_layers(network)[layer]
+        by_group = conv.weight.detach().reshape(conv.groups, conv.out_channels // conv.groups, -1)
+        expected = torch.einsum("god,goe->gde", by_group, by_group)
+        torch.testing.assert_close(matrix.dense(), expected)
+        assert matrix.shape == tuple(conv.weight.shape[1:])
+
+
+def small_network(classes=5):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, classes)]
+    return nn.Sequential(*layers).double(), torch.randn(6, 3, 8, 8, dtype=torch.float64)
+
+
+def test_probes_estimate_agop_without_bias():
+    network, x = small_network()
+    exact = fm.agop(network, [x])["0"].dense()
+    estimates = torch.stack([fm.agop(network, [x], probes=4, seed=seed)["0"].dense() for seed in range(400)])
+    error = (estimates.mean(0) - exact) / (estimates.std(0) / math.sqrt(len(estimates)))
+    # the mean over seeds lies within its own standard error of the exact matrix: 27² entries, hence 5 of them
+    assert error.abs().max() < 5
+
+
+def test_more_probes_are_closer():
+    network, x = small_network()
+    exact = fm.agop(network, [x])["2"]
+    cosines = [fm.cosine(fm.agop(network, [x], probes=k)["2"], exact) for k in (1, 500)]
+    assert cosines[0] < cosines[1]
+    assert cosines[1] > 0.999
+
+
+def test_scaling_the_logits_scales_agop_by_the_square_and_leaves_the_correlation():
+    network, x = small_network()
+    before = fm.agop(network, [x])
+    with torch.no_grad():
+        network[-1].weight *= 3
+    after = fm.agop(network, [x])
+    torch.testing.assert_close(after["0"].dense(), 9 * before["0"].dense())
+    weights = fm.nfm(network)["0"]
+    assert fm.correlation(weights, after["0"]) == pytest.approx(fm.correlation(weights, before["0"]), abs=1e-12)
+
+
+def test_a_layer_used_twice_counts_twice():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(2, 2, 3, padding=1), nn.Linear(32, 3)
+
+        def forward(self, x):
+            return self.head(self.conv(torch.tanh(self.conv(x))).flatten(1))
+
+    torch.manual_seed(0)
+    network, x = Twice().double(), torch.randn(2, 2, 4, 4, dtype=torch.float64)
+    unrolled = nn.Sequential(
+        network.conv, nn.Tanh(), nn.Conv2d(2, 2, 3, padding=1), nn.Flatten(), network.head
+    ).double()
+    unrolled[2].load_state_dict(network.conv.state_dict())
+    apart = fm.agop(unrolled, [x])
+    expected = apart["0"].dense() + apart["2"].dense()
+    torch.testing.assert_close(fm.agop(network, [x])["conv"].dense(), expected)
+
+
+def test_an_unused_layer_has_a_zero_agop_and_no_correlation():
+    network, x = small_network()
+    network.add_module("unused", nn.Sequential())
+    network.unused.append(nn.Conv2d(1, 1, 1).double())
+    network.forward = lambda x: nn.Sequential.forward(network[:6], x)
+    matrix = fm.agop(network, [x])["unused.0"]
+    assert not matrix.factor.any()
+    assert math.isnan(fm.correlation(matrix, matrix))
+
+
+def test_the_network_is_left_as_it_was():
+    network, x = small_network()
+    network.train()
+    fm.agop(network, [x])
+    assert all(module.training for module in network.modules())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_no_images_are_refused():
+    with pytest.raises(UserError, match="no images"):
+        fm.agop(small_network()[0], [])
+
+
+factors = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 6), st.integers(0, 10**6))
+
+
+def drawn(groups, rank, patch, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return FeatureMatrix(torch.randn(groups, rank, patch, generator=generator, dtype=torch.float64), (patch, 1, 1))
+
+
+@given(factors, st.integers(1, 4))
+def test_correlation_and_cosine_are_those_of_the_dense_matrices(shape, other_rank):
+    groups, rank, patch, seed = shape
+    a, b = drawn(groups, rank, patch, seed), drawn(groups, other_rank, patch, seed + 1)
+    x, y = a.dense().numpy().ravel(), b.dense().numpy().ravel()
+    assert fm.correlation(a, b) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
+    assert fm.cosine(a, b) == pytest.approx(x @ y / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-10)
+
+
+@given(factors)
+def test_the_square_root_squares_to_the_matrix(shape):
+    matrix = drawn(*shape)
+    root = matrix.square_root().dense()
+    torch.testing.assert_close(root @ root, matrix.dense(), rtol=1e-8, atol=1e-8)
+
+
+@given(factors, st.floats(0.1, 10))
+def test_trace_and_scale(shape, by):
+    matrix = drawn(*shape)
+    torch.testing.assert_close(matrix.trace(), matrix.dense().diagonal(dim1=1, dim2=2).sum(1))
+    torch.testing.assert_close(matrix.scaled(by).dense(), by * matrix.dense())
+
+
+def test_no_dense_matrix_of_a_vgg_is_made(monkeypatch):
+    monkeypatch.setattr(FeatureMatrix, "dense", lambda self: pytest.fail("dense"))
+    network = build("vgg11", 3, seed=0, width=0.125)
+    matrices = fm.agop(network, [torch.randn(2, 3, 32, 32)])
+    assert [matrix.factor.shape[2] for matrix in matrices.values()] == [27, 72, 144, 288, 288, 576, 576, 576]
+    assert all(not math.isnan(fm.correlation(nfm, matrices[layer])) for layer, nfm in fm.nfm(network).items())
+
+
+def test_on_file_and_back(tmp_path):
+    network, x = small_network()
+    matrices = {"nfm": fm.nfm(network), "agop": fm.agop(network, [x])}
+    fm.write(tmp_path / "features.h5", network, matrices, {}, images=6, estimator="exact", source="test")
+    read = fm.read(tmp_path / "features.h5")
+    for kind, by_layer in matrices.items():
+        assert list(read[kind]) == list(by_layer)
+        for layer, matrix in by_layer.items():
+            assert read[kind][layer].shape == matrix.shape
+            torch.testing.assert_close(read[kind][layer].factor, matrix.factor.float())
+
+
+# ------------------------------------------------------------------------------------------------- matching layers
+def test_layers_of_equal_sequences_match_in_order():
+    assert fm.match({"a": (3, 3, 3), "b": (3, 3, 3)}, {"x": (3, 3, 3), "y": (3, 3, 3)}) == {"a": "x", "b": "y"}
+
+
+def test_layers_match_by_patch_where_that_is_unambiguous():
+    source = {"x": (8, 3, 3), "y": (3, 3, 3), "z": (9, 1, 1)}
+    assert fm.match({"a": (3, 3, 3), "b": (8, 3, 3), "c": (8, 3, 3)}, source) == {"a": "y", "b": "x", "c": "x"}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"x": (3, 3, 3), "y": (3, 3, 3)}, "layer a with patches 3x3x3 could take x or y"),
+        ({"x": (27, 1, 1)}, "layer a with patches 3x3x3 finds none; .* the source has x 27x1x1"),
+    ],
+)
+def test_ambiguous_or_missing_layers_are_refused_with_the_list(source, expected):
+    with pytest.raises(UserError, match=expected):
+        fm.match({"a": (3, 3, 3)}, source)

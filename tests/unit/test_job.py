@@ -1,0 +1,41 @@
+"""What a script's user sees when something is wrong."""
+
+import errno
+
+import pytest
+
+from ansatz.errors import UserError
+from ansatz.job import job
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UserError("name: value\n  what would be right"), "error: name: value what would be right"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.csv"), "error: x.csv: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "x.csv"), "error: x.csv: Permission denied"),
+        (MemoryError(), "error: out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "error: out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "error: out of memory"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, capsys, error, line):
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        raise error
+    assert caught.value.code == 1
+    for told in (capsys.readouterr().err, (tmp_path / "log").read_text()):
+        assert line in told
+        assert len(told.splitlines()) == 1
+
+
+def test_bugs_keep_their_traceback(tmp_path):
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "log"):
+        1 / 0  # noqa: B018
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_the_log_goes_on(tmp_path):
+    for line in ("first", "second"):
+        with job(tmp_path / "log") as log:
+            log.info(line)
+    assert [line.split(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines()] == ["first", "second"]

@@ -1,0 +1,104 @@
+"""Files: whole or not there."""
+
+import json
+import os
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ansatz import store
+from ansatz.errors import UserError
+from ansatz.store import METRICS, Part, atomic
+
+
+def write(path, n=10):
+    rng = np.random.default_rng(0)
+    part = Part(rng.integers(0, 256, (n, 3, 32, 32), np.uint8), rng.integers(0, 2, n))
+    split = {"train": np.arange(n - 2), "validation": np.arange(n - 2, n)}
+    one = np.ones(3)
+    store.write_dataset(
+        path, name="x", classes=["a", "b"], mean=one, std=one, pool=part, split=split, test=None, provenance={}
+    )
+    return part
+
+
+def test_a_dataset_reads_back(tmp_path):
+    part = write(tmp_path / "d.h5")
+    data = store.read_dataset(tmp_path / "d.h5")
+    assert (data.parts["train"].images == part.images[:8]).all()
+    assert (data.parts["validation"].labels == part.labels[8:]).all()
+    assert list(store.read_dataset(tmp_path / "d.h5", parts=["train"]).parts) == ["train"]
+
+
+@pytest.mark.parametrize("read", [store.read_dataset, store.read_features])
+@pytest.mark.parametrize("harm", ["truncate", "text", "remove", "other"])
+def test_broken_files_are_named(tmp_path, read, harm):
+    path = tmp_path / "file.h5"
+    write(path)
+    if harm == "truncate":
+        os.truncate(path, path.stat().st_size // 2)
+    elif harm == "text":
+        path.write_text("x")
+    elif harm == "remove":
+        path.unlink()
+    elif read is store.read_dataset:
+        store.write_features(path, store.Features({"nfm": {}, "agop": {}}, {}, {}), {})
+    with pytest.raises(UserError, match=r"file.h5: not a readable") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_fails_leaves_nothing(tmp_path):
+    (tmp_path / "x").write_text("before")
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "x") as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert (tmp_path / "x").read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk cannot be mounted here: that takes root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_left(small_disk):
+    with pytest.raises(UserError, match=r"big.h5: no space left on the device; nothing was written"):
+        write(small_disk / "big.h5", n=1000)
+    assert not list(small_disk.iterdir())
+
+
+def test_fingerprints_tell_types_shapes_and_values_apart():
+    a = np.arange(6)
+    others = [a.reshape(2, 3), a.astype(np.int32), a[::-1], a[:5]]
+    assert len({store.fingerprint(x) for x in [a, *others]}) == 5
+    assert store.fingerprint(a) == store.fingerprint(a.copy())
+
+
+def run_files(folder, seed, accuracy):
+    folder.mkdir(parents=True)
+    rows = [dict.fromkeys(METRICS, 0.1) | {"epoch": 1, "status": "ok", "validation_accuracy": accuracy}]
+    store.write_metrics(folder / "metrics.csv", rows)
+    summary = {"dataset": "d", "initializer": "i", "seed": seed, **dict.fromkeys(store.OUTCOME, 1), "more": "x"}
+    store.write_json(folder / "summary.json", summary)
+    return folder / "metrics.csv", folder / "summary.json"
+
+
+def test_runs_are_gathered_exactly_and_without_clocks(tmp_path):
+    third = 1 / 3
+    files = [run_files(tmp_path / str(seed), seed, third + seed) for seed in range(3)]
+    tidy, runs = store.gather(*zip(*files, strict=True))
+    assert list(tidy.columns[:3]) == list(runs.columns[:3]) == ["dataset", "initializer", "seed"]
+    assert tidy.validation_accuracy.tolist() == [third, third + 1, third + 2]
+    assert not {"seconds", "images_per_second"} & set(tidy.columns)
+    store.write_csv(tmp_path / "tidy.csv", tidy)
+    pd.testing.assert_frame_equal(store.read_csv(tmp_path / "tidy.csv"), tidy, check_exact=True)
+    assert json.loads(files[0][1].read_text())["more"] == "x"

@@ -1,0 +1,61 @@
+"""
+Needs: all runs. Makes: tidy.csv, the results table and the figures, each with its caption for the report.
+"""
+
+
+rule gather_runs:
+    input:
+        metrics=runs(rules.train.output.metrics),
+        summaries=runs(rules.train.output.summary),
+        library=library("gather_runs.py"),
+    output:
+        tidy=f"{RESULTS}/tidy.csv",
+        runs=f"{RESULTS}/runs.csv",
+    log:
+        f"{LOGS}/gather_runs.log",
+    conda:
+        TABLES
+    script:
+        "../../scripts/gather_runs.py"
+
+
+rule tabulate_runs:
+    input:
+        runs=rules.gather_runs.output.runs,
+        published=PUBLISHED,
+        library=library("tabulate_runs.py"),
+    output:
+        csv=report(
+            f"{RESULTS}/table.csv",
+            caption="../report/table.rst",
+            category="Results",
+            labels={"what": "Table"},
+        ),
+        markdown=f"{RESULTS}/table.md",
+        latex=f"{RESULTS}/table.tex",
+    log:
+        f"{LOGS}/tabulate_runs.log",
+    conda:
+        TABLES
+    script:
+        "../../scripts/tabulate_runs.py"
+
+
+rule draw_curves:
+    input:
+        tidy=rules.gather_runs.output.tidy,
+        library=library("draw_curves.py"),
+    output:
+        png=f"{RESULTS}/figures/{{figure}}.png",
+        svg=report(
+            f"{RESULTS}/figures/{{figure}}.svg",
+            caption="../report/{figure}.rst",
+            category="Figures",
+            labels={"what": "{figure}"},
+        ),
+    log:
+        f"{LOGS}/draw_curves/{{figure}}.log",
+    conda:
+        TABLES
+    script:
+        "../../scripts/draw_curves.py"

@@ -1,0 +1,58 @@
+"""
+Needs: the source's dataset, or torchvision's weights, or a user's checkpoint. Makes: the weights of the source network.
+"""
+
+SOURCE_KIND, SOURCE = next(iter(config.get("source", {}).items()), ("none", {}))
+# The dataset that the source is trained on, and whose training images AGOP is averaged over.
+SOURCE_DATASET = rules.prepare_dataset.output.dataset.format(
+    dataset=SOURCE.get("images", SOURCE.get("dataset"))
+)
+
+
+rule pretrain:
+    input:
+        dataset=SOURCE_DATASET,
+        library=library("pretrain.py"),
+    output:
+        weights=f"{RESULTS}/source/pretrained.pt",
+        metrics=f"{RESULTS}/source/pretrained.csv",
+    log:
+        f"{LOGS}/pretrain.log",
+    conda:
+        TORCH
+    threads: config["threads"]
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+        runtime="8h",
+    params:
+        network=NETWORK,
+        image_size=IMAGE_SIZE,
+        initializer=SOURCE.get("initializer"),
+        protocol=SOURCE.get("training"),
+        seed=SOURCE.get("seed"),
+        device=config["device"],
+        checkpoint=f"{RESULTS}/source/pretrained.checkpoint",
+    script:
+        "../../scripts/pretrain.py"
+
+
+rule fetch_weights:
+    input:
+        library=ancient(library("fetch_weights.py")),
+    output:
+        weights=f"{RESULTS}/source/torchvision.pth",
+    log:
+        f"{LOGS}/fetch_weights.log",
+    retries: 1
+    conda:
+        TORCH
+    resources:
+        mem_mb=2000,
+        runtime="2h",
+    params:
+        weights=SOURCE.get("weights"),
+        sha256=SOURCE.get("sha256"),
+        data_dir=config["data_dir"],
+    script:
+        "../../scripts/fetch_weights.py"

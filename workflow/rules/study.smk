@@ -1,0 +1,32 @@
+"""
+Needs: datasets, and features.h5 for the initializers that draw from it. Makes: metrics.csv and summary.json a run.
+"""
+
+
+rule train:
+    input:
+        dataset=rules.prepare_dataset.output.dataset,
+        features=features_if_needed,
+        library=library("train.py"),
+    output:
+        metrics=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/metrics.csv",
+        summary=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/summary.json",
+    log:
+        f"{LOGS}/train/{{dataset}}/{{initializer}}/seed{{seed}}.log",
+    conda:
+        TORCH
+    threads: config["threads"]
+    resources:
+        gpu=GPU,
+        mem_mb=16000,
+        runtime="8h",
+    params:
+        network=NETWORK,
+        image_size=IMAGE_SIZE,
+        covariance_scaling=config["covariance_scaling"],
+        protocol=config["training"],
+        device=config["device"],
+        # Beside the output, but no output: it outlives a killed job, and the run goes on from it.
+        checkpoint=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/checkpoint.pt",
+    script:
+        "../../scripts/train.py"
