@@ -16,7 +16,7 @@ with job(snakemake.log[0]):
     features = snakemake.input.get("features")
     network = build(**params["network"], classes=len(data.classes), seed=seed)
     matrices = feature_matrices.read(features) if features else None
-    initialize(network, run_of["initializer"], seed=seed, matrices=matrices, scaling=params["covariance_scaling"])
+    initialize(network, run_of["initializer"], seed=seed, matrices=matrices, **params["covariance"])
     key = (params, run_of, data.fingerprint)
     checkpoint = Checkpoint.of(snakemake.params.checkpoint, network, *key, code=snakemake.input.library)
     device = take_device(params["device"], snakemake.threads)

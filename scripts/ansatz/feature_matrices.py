@@ -245,36 +245,43 @@ def _ratio(ab: float, aa: float, bb: float) -> float:
 
 
 # ------------------------------------------------------------------------------------------------- matching layers
-def match(wanted: Mapping[str, Shape], given: Mapping[str, Shape]) -> dict[str, str]:
+def match(
+    wanted: Mapping[str, Shape], given: Mapping[str, Shape], chosen: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Find for each layer of a network the layer of another whose feature matrix it can take.
 
     Parameters
     ----------
     wanted, given : mapping of str to tuple
         The shape of each convolution's patch, in the network's order, of the network to fill and of the source.
+    chosen : mapping of str to str, optional
+        Layer -> layer of the source, as the user has it.
 
     Returns
     -------
     dict of str to str
-        Layer -> layer of the source: in order, where the two have the same sequence of patches; else by patch, where
-        exactly one layer of the source has it.
+        Layer -> layer of the source: as chosen; else in order, where the two have the same sequence of patches; else by
+        patch, where exactly one layer of the source has it.
 
     Raises
     ------
     UserError
         If a layer has no counterpart or several; all layers of both are listed.
     """
-    if list(wanted.values()) == list(given.values()):
-        return dict(zip(wanted, given, strict=True))
-    matched = {layer: [name for name, shape in given.items() if shape == patch] for layer, patch in wanted.items()}
-    for layer, candidates in matched.items():
+    in_order = list(wanted.values()) == list(given.values())
+    matched = dict(zip(wanted, given, strict=True)) if in_order else {}
+    both = f"the network has {_listed(wanted)}; the source has {_listed(given)}"
+    for layer, source in (chosen or {}).items():
+        if layer not in wanted or given.get(source) != wanted[layer]:
+            raise UserError(f"layers: {layer} cannot take {source}; {both}")
+        matched[layer] = source
+    for layer in (name for name in wanted if name not in matched):
+        candidates = [name for name, shape in given.items() if shape == wanted[layer]]
         if len(candidates) != 1:
-            found = f"could take {' or '.join(candidates)}" if candidates else "finds none"
-            raise UserError(
-                f"source: layer {layer} with patches {_written(wanted[layer])} {found}; "
-                f"the network has {_listed(wanted)}; the source has {_listed(given)}"
-            )
-    return {layer: candidates[0] for layer, candidates in matched.items()}
+            found = f"could take {' or '.join(candidates)}: choose one in layers" if candidates else "finds none"
+            raise UserError(f"source: layer {layer} with patches {_written(wanted[layer])} {found}; {both}")
+        matched[layer] = candidates[0]
+    return matched
 
 
 def _listed(layers: Mapping[str, Shape]) -> str:

@@ -166,6 +166,7 @@ def initialize(
     seed: int,
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None = None,
     scaling: str = "trace",
+    layers: Mapping[str, str] | None = None,
 ) -> None:
     """Fill every convolution of a network.
 
@@ -181,6 +182,8 @@ def initialize(
         ``matrices["nfm" | "agop"][layer of the source]``, for the initializers that need one.
     scaling : str
         One of `COVARIANCE_SCALINGS`.
+    layers : mapping of str to str, optional
+        Which layer of the source a layer draws from, where that is to be chosen.
 
     Raises
     ------
@@ -189,19 +192,20 @@ def initialize(
         `ansatz.feature_matrices.match`), or a layer's matrix is zero.
     """
     chosen = INITIALIZERS[name]
-    layers = conv_layers(network)
+    convolutions = conv_layers(network)
     covariances: dict[str, FeatureMatrix] = {}
     if chosen.needs:
         if matrices is None:
             raise UserError(f"initializer: {name} needs feature matrices; the config names no source")
         given = matrices[chosen.needs]
-        patches = {layer: patch_shape(conv) for layer, conv in layers.items()}
-        for layer, source in match(patches, {key: matrix.shape for key, matrix in given.items()}).items():
+        patches = {layer: patch_shape(conv) for layer, conv in convolutions.items()}
+        shapes = {layer: matrix.shape for layer, matrix in given.items()}
+        for layer, source in match(patches, shapes, layers).items():
             if not bool((given[source].trace() > 0).all()):
                 raise UserError(f"source: the {chosen.needs} of layer {source} is zero; nothing can be drawn from it")
             fan_in = math.prod(patches[layer])
             covariances[layer] = COVARIANCE_SCALINGS[scaling](name, chosen.needs, given[source], fan_in)
-    for position, (layer, conv) in enumerate(layers.items()):
+    for position, (layer, conv) in enumerate(convolutions.items()):
         generator = torch.Generator().manual_seed(stream(seed, "filters", position))
         chosen.fill(conv.weight, generator, *([covariances[layer]] if chosen.needs else []))
         if conv.bias is not None:

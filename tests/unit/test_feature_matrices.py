@@ -233,6 +233,16 @@ def test_layers_match_by_patch_where_that_is_unambiguous():
     assert fm.match({"a": (3, 3, 3), "b": (8, 3, 3), "c": (8, 3, 3)}, source) == {"a": "y", "b": "x", "c": "x"}
 
 
+def test_a_choice_of_layers_decides():
+    twins = {"x": (3, 3, 3), "y": (3, 3, 3), "z": (4, 1, 1)}
+    assert fm.match({"a": (3, 3, 3), "b": (4, 1, 1)}, twins, {"a": "y"}) == {"a": "y", "b": "z"}
+    for chosen in ({"a": "z"}, {"a": "w"}, {"c": "x"}):
+        with pytest.raises(
+            UserError, match=r"layers: \w cannot take \w; the network has a 3x3x3.* the source has x 3x3x3"
+        ):
+            fm.match({"a": (3, 3, 3)}, twins, chosen)
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

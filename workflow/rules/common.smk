@@ -35,13 +35,8 @@ def library(script):
         path = queue.pop()
         if path not in found and path.exists():
             found.add(path)
-            queue += [
-                SCRIPTS.joinpath(*module.split(".")).with_suffix(".py")
-                for module in imports(path)
-            ]
-    return sorted(
-        os.path.relpath(path) for path in found | {SCRIPTS / "ansatz" / "__init__.py"}
-    )
+            queue += [SCRIPTS.joinpath(*module.split(".")).with_suffix(".py") for module in imports(path)]
+    return sorted(os.path.relpath(path) for path in found | {SCRIPTS / "ansatz" / "__init__.py"})
 
 
 def imports(path):
@@ -72,15 +67,23 @@ def has_folder(wildcards):
 
 def archives_or_folder(wildcards):
     """Where the images come from: the registry's archives, or the user's folder or zip."""
-    return option("folder")(wildcards) or rules.fetch_dataset.output.archives.format(
-        **wildcards
-    )
+    return option("folder")(wildcards) or rules.fetch_dataset.output.archives.format(**wildcards)
+
+
+def draws_from_features(wildcards):
+    """Whether the initializer draws from feature matrices; the others neither wait for the source nor depend on it."""
+    return wildcards.initializer in SCHEMA["$defs"]["feature_initializer"]["enum"]
 
 
 def features_if_needed(wildcards):
-    """The feature matrices, for initializers that draw from them; the others do not wait for the source."""
-    needed = wildcards.initializer in SCHEMA["$defs"]["feature_initializer"]["enum"]
-    return rules.extract_features.output.features if needed else []
+    """The feature matrices, for initializers that draw from them."""
+    return rules.extract_features.output.features if draws_from_features(wildcards) else []
+
+
+def covariance_if_needed(wildcards):
+    """How feature matrices become covariances, for initializers that draw from them."""
+    how = {"scaling": config["covariance_scaling"], "layers": config["layers"]}
+    return how if draws_from_features(wildcards) else {}
 
 
 def runs(pattern):

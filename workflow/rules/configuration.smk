@@ -3,32 +3,29 @@ Needs: the configuration. Makes: the same, checked and filled up with defaults; 
 """
 
 import difflib
+import sys
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-from snakemake.exceptions import WorkflowError
+from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
 
 def unsatisfied(error):
     """Put a violation of the schema into one line: the key, the value, what would be right."""
-    key = ".".join(map(str, error.absolute_path)) or "the configuration"
+    key = ".".join(["config", *map(str, error.absolute_path)])
     if error.validator == "additionalProperties":
         allowed = list(error.schema["properties"])
         odd = sorted(set(error.instance) - set(allowed))[0]
-        near = "".join(
-            f"did you mean {name!r}? "
-            for name in difflib.get_close_matches(odd, allowed, n=1)
-        )
+        near = "".join(f"did you mean {name!r}? " for name in difflib.get_close_matches(odd, allowed, n=1))
         return f"{key}: unknown key {odd!r}; {near}allowed are {', '.join(allowed)}"
     if error.validator == "enum":
         return f"{key}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}"
     if error.validator in ("pattern", "type"):
         meaning = error.schema.get("description", "").partition(";")[0].rstrip(".")
         return f"{key}: {error.instance!r} is not {error.validator_value!r} ({meaning})"
-    if error.validator in ("minProperties", "maxProperties"):
-        return f"{key}: give exactly one of {', '.join(error.schema.get('properties', ['a dataset']))}"
+    if error.validator in ("minProperties", "maxProperties") and "properties" in error.schema:
+        return f"{key}: give exactly one of {', '.join(error.schema['properties'])}"
     return f"{key}: {error.message}"
 
 
@@ -40,16 +37,15 @@ def contradictions(config, schema):
             yield f"datasets: {name!r} is none of {', '.join(registry)}; images of your own need the key folder"
         if "folder" not in (options or {}) and "size" in (options or {}):
             yield f"datasets.{name}.size: only for images of your own, with the key folder"
+    layers = schema["$defs"]["layers"]["const"][config["network"]["name"]]
+    for layer in set(config["layers"]) - set(layers):
+        yield f"layers: {layer!r} is no convolution of {config['network']['name']}; they are {', '.join(layers)}"
     known = [*registry, *config["datasets"]]
     for kind, source in config.get("source", {}).items():
         images = source.get("images", source.get("dataset"))
         if images not in known:
             yield f"source.{kind}: {images!r} is no dataset; they are {', '.join(dict.fromkeys(known))}"
-    needing = [
-        name
-        for name in config["initializers"]
-        if name in schema["$defs"]["feature_initializer"]["enum"]
-    ]
+    needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
     if needing and "source" not in config:
         yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
 
@@ -59,10 +55,10 @@ def check(config, path):
     with open(workflow.source_path(path)) as stream:
         schema = yaml.safe_load(stream)
     if error := best_match(Draft202012Validator(schema).iter_errors(config)):
-        raise WorkflowError(f"config: {unsatisfied(error)}")
+        sys.exit(unsatisfied(error))
     validate(config, path)
     for line in contradictions(config, schema):
-        raise WorkflowError(f"config: {line}")
+        sys.exit(f"config.{line}")  # a WorkflowError would come with the places in the code where it was raised
     return schema
 
 

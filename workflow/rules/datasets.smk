@@ -21,6 +21,8 @@ rule fetch_dataset:
         data_dir=config["data_dir"],
         url=option("url", ""),
         sha256=option("sha256", ""),
+    message:
+        "fetch the archives of {wildcards.dataset}"
     script:
         "../../scripts/fetch_dataset.py"
 
@@ -43,5 +45,7 @@ rule prepare_dataset:
         size=option("size"),
         limit=option("limit"),
         sha256=option("sha256", ""),
+    message:
+        "prepare {wildcards.dataset}"
     script:
         "../../scripts/prepare_dataset.py"

@@ -47,5 +47,7 @@ rule extract_features:
         image_size=IMAGE_SIZE,
         source=f"{SOURCE_KIND} {SOURCE.get('weights', SOURCE.get('path', SOURCE.get('dataset')))}",
         device=config["device"],
+    message:
+        "extract the feature matrices of {params.source}"
     script:
         "../../scripts/extract_features.py"

@@ -15,6 +15,8 @@ rule gather_runs:
         f"{LOGS}/gather_runs.log",
     conda:
         TABLES
+    message:
+        "gather the runs"
     script:
         "../../scripts/gather_runs.py"
 
@@ -37,6 +39,8 @@ rule tabulate_runs:
         f"{LOGS}/tabulate_runs.log",
     conda:
         TABLES
+    message:
+        "make the results table"
     script:
         "../../scripts/tabulate_runs.py"
 
@@ -49,7 +53,7 @@ rule draw_curves:
         png=f"{RESULTS}/figures/{{figure}}.png",
         svg=report(
             f"{RESULTS}/figures/{{figure}}.svg",
-            caption="../report/{figure}.rst",
+            caption="../report/curves.rst",
             category="Figures",
             labels={"what": "{figure}"},
         ),
@@ -57,5 +61,7 @@ rule draw_curves:
         f"{LOGS}/draw_curves/{{figure}}.log",
     conda:
         TABLES
+    message:
+        "draw {wildcards.figure} over epochs"
     script:
         "../../scripts/draw_curves.py"

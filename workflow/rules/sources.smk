@@ -4,9 +4,7 @@ Needs: the source's dataset, or torchvision's weights, or a user's checkpoint. M
 
 SOURCE_KIND, SOURCE = next(iter(config.get("source", {}).items()), ("none", {}))
 # The dataset that the source is trained on, and whose training images AGOP is averaged over.
-SOURCE_DATASET = rules.prepare_dataset.output.dataset.format(
-    dataset=SOURCE.get("images", SOURCE.get("dataset"))
-)
+SOURCE_DATASET = rules.prepare_dataset.output.dataset.format(dataset=SOURCE.get("images", SOURCE.get("dataset")))
 
 
 rule pretrain:
@@ -33,6 +31,8 @@ rule pretrain:
         seed=SOURCE.get("seed"),
         device=config["device"],
         checkpoint=f"{RESULTS}/source/pretrained.checkpoint",
+    message:
+        "pretrain the source network"
     script:
         "../../scripts/pretrain.py"
 
@@ -54,5 +54,7 @@ rule fetch_weights:
         weights=SOURCE.get("weights"),
         sha256=SOURCE.get("sha256"),
         data_dir=config["data_dir"],
+    message:
+        "fetch {params.weights}"
     script:
         "../../scripts/fetch_weights.py"

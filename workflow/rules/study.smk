@@ -23,10 +23,12 @@ rule train:
     params:
         network=NETWORK,
         image_size=IMAGE_SIZE,
-        covariance_scaling=config["covariance_scaling"],
+        covariance=covariance_if_needed,
         protocol=config["training"],
         device=config["device"],
         # Beside the output, but no output: it outlives a killed job, and the run goes on from it.
         checkpoint=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/checkpoint.pt",
+    message:
+        "train on {wildcards.dataset} from {wildcards.initializer}, seed {wildcards.seed}"
     script:
         "../../scripts/train.py"

@@ -1,0 +1,112 @@
+"""Mistakes in a configuration: one line that names the key, the value and what would be right, before any job."""
+
+import pytest
+
+PRETRAIN = {"dataset": "digits"}
+
+MISTAKES = {
+    "misspelt key": (
+        {"sedes": [0]},
+        "config: unknown key 'sedes'; did you mean 'seeds'? allowed are name, datasets, data_dir, initializers",
+    ),
+    "misspelt inner key": (
+        {"training": {"learning_rte": 0.1}},
+        "training: unknown key 'learning_rte'; did you mean 'learning_rate'? allowed are epochs, batch_size",
+    ),
+    "missing key": ({"initializers": None}, "config: 'initializers' is a required property"),
+    "no name": ({"name": None}, "config: 'name' is a required property"),
+    "name of a path": ({"name": "../elsewhere"}, "name: '../elsewhere' is not '^[A-Za-z0-9]"),
+    "name of the published": ({"name": "published"}, "name: 'published' should not be valid under"),
+    "unknown initializer": (
+        {"initializers": ["kaimng_normal"]},
+        "initializers.0: 'kaimng_normal' is none of normal, uniform, xavier_normal",
+    ),
+    "no initializer": ({"initializers": []}, "initializers: [] should be non-empty"),
+    "initializer twice": ({"initializers": ["nfm", "nfm"]}, "initializers: ['nfm', 'nfm'] has non-unique elements"),
+    "unknown dataset": (
+        {"datasets": {"cifar11": None}},
+        "datasets: 'cifar11' is none of digits, mnist, cifar10, cifar100, svhn, tiny_imagenet; images of your own need",
+    ),
+    "no dataset": ({"datasets": {}}, "datasets: {} should be non-empty"),
+    "datasets as a list": ({"datasets": ["digits"]}, "datasets: ['digits'] is not 'object'"),
+    "unknown option of a dataset": (
+        {"datasets": {"digits": {"sise": 3}}},
+        "datasets.digits: unknown key 'sise'; did you",
+    ),
+    "size without folder": (
+        {"datasets": {"digits": {"size": 32}}},
+        "datasets.digits.size: only for images of your own",
+    ),
+    "too small a limit": (
+        {"datasets": {"digits": {"limit": 1}}},
+        "datasets.digits.limit: 1 is less than the minimum of 3",
+    ),
+    "bad dataset name": ({"datasets": {"a/b": {"folder": "x"}}}, "datasets: 'a/b' is not"),
+    "negative rate": (
+        {"training": {"learning_rate": -0.1}},
+        "training.learning_rate: -0.1 is less than or equal to the minimum of 0",
+    ),
+    "a rate as text": ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast' is not 'number'"),
+    "half an epoch": ({"training": {"epochs": 0.5}}, "training.epochs: 0.5 is not 'integer'"),
+    "no epochs": ({"training": {"epochs": 0}}, "training.epochs: 0 is less than the minimum of 1"),
+    "momentum of one": (
+        {"training": {"momentum": 1}},
+        "training.momentum: 1 is greater than or equal to the maximum of 1",
+    ),
+    "unknown precision": ({"training": {"precision": "float16"}}, "'float16' is none of float32, bfloat16"),
+    "unknown device": ({"device": "gpu"}, "device: 'gpu' is not '^(auto|cpu|cuda|cuda:[0-9]+)$'"),
+    "negative seed": ({"seeds": [-1]}, "seeds.0: -1 is less than the minimum of 0"),
+    "unknown network": ({"network": {"name": "vgg12"}}, "network.name: 'vgg12' is none of vgg11, vgg13, vgg16, vgg19"),
+    "small images": ({"network": {"image_size": 28}}, "network.image_size: 28 is less than the minimum of 32"),
+    "unknown scaling": ({"covariance_scaling": "none"}, "covariance_scaling: 'none' is none of trace, released"),
+    "no source": ({"source": None}, "source: missing, but nfm draw from feature matrices; give pretrain, torchvision"),
+    "two sources": (
+        {"source": {"pretrain": PRETRAIN, "checkpoint": {"path": "a", "classes": 2, "images": "digits"}}},
+        "source: give exactly one of pretrain, torchvision, checkpoint",
+    ),
+    "unknown source": (
+        {"source": {"imagenet": {}}},
+        "source: unknown key 'imagenet'; allowed are pretrain, torchvision",
+    ),
+    "unknown dataset of a source": (
+        {"source": {"pretrain": {"dataset": "digit"}}},
+        "source.pretrain: 'digit' is no dataset; they are digits, mnist",
+    ),
+    "misspelt weights": (
+        {"source": {"torchvision": {"weights": "vgg11", "images": "digits"}}},
+        "source.torchvision.weights: 'vgg11' is not",
+    ),
+    "pretrained from features": (
+        {"source": {"pretrain": {"dataset": "digits", "initializer": "nfm"}}},
+        "source.pretrain.initializer: 'nfm' is none of normal",
+    ),
+    "unknown layer": (
+        {"layers": {"features.1": "features.0"}},
+        "layers: 'features.1' is no convolution of vgg11; they are features.0, features.3, features.6",
+    ),
+    "no probes": ({"feature_matrices": {"probes": 0}}, "feature_matrices.probes: 0 is less than the minimum of 1"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line(clone, mistake):
+    changes, expected = MISTAKES[mistake]
+    clone.configure(**changes)
+    done = clone.snakemake("--dry-run", "--quiet", check=False)
+    assert done.returncode != 0
+    told = [line for line in done.stdout.splitlines() if line.startswith("config")]
+    assert len(told) == 1, done.stdout
+    assert expected in told[0]
+    assert done.stdout.splitlines()[1:] == told, "nothing but Snakemake's line on its profile, and ours"
+
+
+def test_the_published_study_is_a_grid_of_108_trainings(clone):
+    plan = clone.snakemake("--dry-run", config="config/study.yaml").stdout
+    assert "train                 108" in plan
+    assert "fetch_weights           1" in plan
+
+
+def test_every_key_has_a_default_that_is_filled_in(clone):
+    clone.configure(seeds=None, network=None, feature_matrices=None, device=None)
+    output = clone.snakemake("--dry-run").stdout
+    assert "train                   6" in output

@@ -1,0 +1,165 @@
+"""What rules declare, held against the code: library files, names, versions, documentation."""
+
+import ast
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from clone import ROOT
+
+from ansatz import initializers
+from ansatz.datasets import DATASETS
+from ansatz.figures import CURVES
+from ansatz.networks import NETWORKS, build, conv_layers
+from ansatz.training import PRECISIONS
+
+SCRIPTS = ROOT / "scripts"
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+SCRIPT_NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))
+
+
+def reached(script):
+    """Import all that a script imports, in a fresh interpreter, and list the library's files that were loaded."""
+    tree = ast.parse((SCRIPTS / script).read_text())
+    lines = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    code = "import sys, json\n" + "\n".join(lines)
+    code += "\nprint(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'ansatz']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+    files = [Path(file) for file in json.loads(done.stdout)] + [SCRIPTS / script]
+    return {os.path.relpath(SCRIPTS / file, ROOT) for file in files}
+
+
+def test_every_rule_names_the_library_of_its_own_script():
+    named = {}
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in file.read_text().split("\nrule ")[1:]:
+            named[re.search(r'"../../scripts/(.*)"', rule).group(1)] = re.findall(r'library\("(.*)"\)', rule)
+    assert named == {script: [script] for script in SCRIPT_NAMES}
+
+
+def test_the_library_of_a_script_is_every_file_that_it_reaches(finished_once):
+    output = finished_once.snakemake("--detailed-summary").stdout
+    rows = csv.DictReader(output[output.index("output_file\t") :].splitlines(), delimiter="\t")
+    named = {row["rule"]: {f for f in row["input-file(s)"].split(",") if f.startswith("scripts/")} for row in rows}
+    assert named == {rule: reached(f"{rule}.py") for rule in named}
+    assert len(named) == len(SCRIPT_NAMES) - 1  # there are no weights to fetch
+
+
+@pytest.mark.parametrize("script", SCRIPT_NAMES)
+def test_scripts_are_short_and_know_no_config(script):
+    text = (SCRIPTS / script).read_text()
+    assert len(text.splitlines()) <= 35
+    assert "snakemake.config" not in text
+
+
+def test_imports_run_one_way():
+    """A module of the library imports none above it."""
+    order = ["job", "training", "figures", "statistics", "initializers", "feature_matrices", "networks", "batches"]
+    order += ["datasets", "archives", "store", "provenance", "seeds", "errors"]
+    modules = {path.stem: path for path in (SCRIPTS / "ansatz").glob("*.py") if path.stem != "__init__"}
+    assert sorted(modules) == sorted(order)
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("ansatz"):
+                inside = [node.module.partition(".")[2]] if "." in node.module else [a.name for a in node.names]
+                for imported in set(inside) & set(order):
+                    assert order.index(imported) > order.index(name), f"{name} imports {imported}"
+
+
+def test_tables_and_figures_import_no_torch():
+    code = "import sys, ansatz.figures, ansatz.statistics; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
+
+
+def test_enums_are_the_codes_registries():
+    defs = SCHEMA["$defs"]
+    registry = initializers.INITIALIZERS
+    assert SCHEMA["properties"]["initializers"]["items"]["enum"] == list(registry)
+    assert defs["feature_initializer"]["enum"] == [name for name, one in registry.items() if one.needs]
+    plain = [name for name, one in registry.items() if not one.needs]
+    assert SCHEMA["properties"]["source"]["properties"]["pretrain"]["properties"]["initializer"]["enum"] == plain
+    assert defs["dataset"]["enum"] == list(DATASETS)
+    assert defs["network"]["enum"] == list(NETWORKS)
+    assert defs["training"]["properties"]["precision"]["enum"] == list(PRECISIONS)
+    layers = {name: list(conv_layers(build(name, 2, seed=0, width=0.01))) for name in NETWORKS}
+    assert defs["layers"]["const"] == layers
+    assert SCHEMA["properties"]["covariance_scaling"]["enum"] == list(initializers.COVARIANCE_SCALINGS)
+
+
+def test_figures_are_those_of_the_library():
+    assert re.search(r"FIGURES = (.*)", (ROOT / "workflow/rules/common.smk").read_text()).group(1) == json.dumps(
+        list(CURVES)
+    )
+
+
+def keys(schema, prefix=""):
+    """Yield (key, subschema) for every key of the configuration."""
+    if "$ref" in schema:
+        schema = schema | SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    for name, sub in schema.get("properties", {}).items():
+        yield f"{prefix}{name}", sub
+        yield from keys(sub, f"{prefix}{name}.")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from keys(schema["additionalProperties"], f"{prefix}<name>.")
+
+
+@pytest.mark.parametrize(
+    ("key", "schema"), list(keys(SCHEMA)), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_key_is_documented_with_its_default(key, schema):
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]*) \| ([^|]*) \|", (ROOT / "config/README.md").read_text(), re.MULTILINE)
+    documented = {name: default.strip() for name, _, default in rows}
+    assert "description" in schema or "$ref" in schema
+    expected = schema.get("default", "")
+    if isinstance(expected, dict):
+        expected = ""
+    assert documented[key] == (f"`{json.dumps(expected)}`" if expected != "" else "")
+
+
+def test_schema_and_study_stand_at_the_top_of_each_configuration():
+    for name in ("config.yaml", "study.yaml"):
+        assert (ROOT / "config" / name).read_text().startswith("# yaml-language-server: $schema=")
+
+
+@pytest.mark.parametrize("name", ["torch", "tables"])
+def test_conda_environments_have_the_locks_versions(name):
+    """The lines of requirements.lock that hold for the environment's Python, package by package."""
+    locked = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if match := re.match(r"([a-z0-9-]+)==(\S+)(?: ; python_full_version (<|>=) '3.12')?", line):
+            package, version, bound = match.groups()
+            locked[package] = locked.get(package) if bound == "<" else version
+    environment = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())
+    assert environment["dependencies"][0] == "python=3.12"
+    pins = dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
+    assert pins == {package: locked[package] for package in pins}
+
+
+def test_conda_environments_hold_what_their_scripts_import():
+    """Third-party modules that the library files of each rule import, however deep inside of functions."""
+    packages = {"sklearn": "scikit-learn", "PIL": "pillow"}
+    for rules_file in (ROOT / "workflow/rules").glob("*.smk"):
+        for block in rules_file.read_text().split("\nrule ")[1:]:
+            name = block.partition(":")[0]
+            environment = re.search(r"conda:\n\s+(\w+)", block).group(1).lower()
+            held = (ROOT / "envs" / f"{environment}.yaml").read_text()
+            for file in reached(f"{name}.py"):
+                for module in third_party(ROOT / file):
+                    package = packages.get(module, module)
+                    assert f"- {package}==" in held, f"{file} imports {module}; envs/{environment}.yaml lacks {package}"
+
+
+def third_party(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top != "ansatz":
+                yield top
