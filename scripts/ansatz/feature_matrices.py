@@ -98,7 +98,7 @@ def agop(
     Raises
     ------
     UserError
-        If there is no image.
+        If there is no image, or a gradient is not finite.
     """
     layers = conv_layers(network)
     moments: dict[str, torch.Tensor] = {}
@@ -118,6 +118,9 @@ def agop(
             images += len(x)
     if not images:
         raise UserError("AGOP: no images to average over")
+    for name, moment in moments.items():
+        if not bool(torch.isfinite(moment).all()):
+            raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
     average = images * (probes or 1)
     return {
         name: FeatureMatrix(_agop_factor(conv, moments.get(name), average), patch_shape(conv))
@@ -139,8 +142,10 @@ def _agop_factor(conv: nn.Conv2d, moment: torch.Tensor | None, average: int) -> 
     weight = _grouped_weight(conv)  # (groups, out/groups, patch)
     if moment is None:
         return torch.zeros_like(weight)
-    values, vectors = torch.linalg.eigh(moment / average)
-    return (values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT) @ weight  # (groups, out/groups, patch)
+    # in float64: a moment has few large and many vanishing eigenvalues, on which LAPACK's float32 may not converge
+    values, vectors = torch.linalg.eigh(moment.double() / average)
+    root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
+    return root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
 
 
 def _directions(logits: torch.Tensor, probes: int | None, seed: int) -> Iterator[tuple[bool, torch.Tensor]]:

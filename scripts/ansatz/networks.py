@@ -2,14 +2,13 @@
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torchvision import models
 
 from ansatz.archives import Archive
 from ansatz.errors import UserError
@@ -31,13 +30,18 @@ def network(name: str) -> Callable[[Build], Build]:
 
 
 # ------------------------------------------------------------------------------------------------- the registry
-def vgg(layout: str, classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+# Convolutions in each of the five stages (Simonyan and Zisserman 2014), which are 64, 128, 256, 512 and 512 wide.
+# torchvision has these networks too, without a width; importing it would double the start-up time of every training.
+VGG_STAGES = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+
+
+def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
     """Return torchvision's VGG, with all hidden widths scaled.
 
     Parameters
     ----------
-    layout : str
-        torchvision's letter: A is VGG11, B VGG13, D VGG16, E VGG19.
+    stages : sequence of int
+        Convolutions in each stage, as in `VGG_STAGES`.
     classes : int
     in_channels : int
     width : float
@@ -52,12 +56,15 @@ def vgg(layout: str, classes: int, in_channels: int = 3, width: float = 1.0) -> 
     def scaled(channels: int) -> int:
         return max(1, round(channels * width))
 
-    features = models.vgg.make_layers([c if c == "M" else scaled(int(c)) for c in models.vgg.cfgs[layout]])
-    if in_channels != 3:
-        features[0] = nn.Conv2d(in_channels, scaled(64), kernel_size=3, padding=1)
+    features, channels = nn.Sequential(), in_channels
+    for convolutions, out_channels in zip(stages, map(scaled, (64, 128, 256, 512, 512)), strict=True):
+        for _ in range(convolutions):
+            features.extend([nn.Conv2d(channels, out_channels, kernel_size=3, padding=1), nn.ReLU(inplace=True)])
+            channels = out_channels
+        features.append(nn.MaxPool2d(kernel_size=2, stride=2))
     hidden = scaled(4096)
     classifier = nn.Sequential(
-        nn.Linear(scaled(512) * 7 * 7, hidden),
+        nn.Linear(channels * 7 * 7, hidden),
         nn.ReLU(inplace=True),
         nn.Dropout(),
         nn.Linear(hidden, hidden),
@@ -69,8 +76,8 @@ def vgg(layout: str, classes: int, in_channels: int = 3, width: float = 1.0) -> 
     return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=flatten, classifier=classifier))
 
 
-for _name, _layout in {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}.items():
-    network(_name)(partial(vgg, _layout))
+for _name, _stages in VGG_STAGES.items():
+    network(_name)(partial(vgg, _stages))
 
 
 # ------------------------------------------------------------------------------------------------- what they are for
@@ -94,6 +101,8 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
         torch.manual_seed(stream(seed, "network"))
         if name in NETWORKS:
             return NETWORKS[name](classes, in_channels=in_channels, width=width)
+        from torchvision import models
+
         if name not in models.list_models(module=models):
             raise UserError(f"network: {name!r} is none of {', '.join(NETWORKS)}, nor a network of torchvision")
         if (in_channels, width) != (3, 1.0):
@@ -191,6 +200,8 @@ def published_weights(name: str, sha256: str = "") -> Archive:
     UserError
         If torchvision has no such weights.
     """
+    from torchvision import models
+
     try:
         url = models.get_weight(name).url
     except (ValueError, KeyError) as error:

@@ -15,7 +15,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import SUBSETS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -27,6 +26,7 @@ from ansatz.archives import Archive, fetch, unpack
 from ansatz.datasets import DATASETS, channel_statistics, fetch_archives, prepare
 from ansatz.errors import UserError
 from ansatz.store import read_dataset
+from real_data import SUBSETS
 
 
 def one_line(caught):

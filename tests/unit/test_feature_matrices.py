@@ -172,6 +172,14 @@ def test_no_images_are_refused():
         fm.agop(small_network()[0], [])
 
 
+def test_gradients_that_are_not_finite_are_refused():
+    network, x = small_network()
+    with torch.no_grad():
+        network[2].weight[0] = math.nan
+    with pytest.raises(UserError, match="the gradients at layer 0 are not finite"):
+        fm.agop(network, [x])
+
+
 factors = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(2, 6), st.integers(0, 10**6))
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
 from matplotlib.colors import to_hex
 
 from ansatz import figures
+from real_data import ROOT
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+
 from clone import Clone, copy_repository
 
 

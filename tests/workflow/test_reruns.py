@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 import yaml
-from clone import ROOT
+
+from real_data import ROOT
 
 FIGURES = {"draw_curves": 2}
 TABLES = {"gather_runs": 1, "tabulate_runs": 1} | FIGURES

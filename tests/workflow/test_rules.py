@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clone import ROOT
 
 from ansatz import initializers
 from ansatz.datasets import DATASETS
 from ansatz.figures import CURVES
 from ansatz.networks import NETWORKS, build, conv_layers
 from ansatz.training import PRECISIONS
+from real_data import ROOT
 
 SCRIPTS = ROOT / "scripts"
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

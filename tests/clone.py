@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from real_data import ROOT
+
 PARTS = ("config", "envs", "profiles", "scripts", "workflow", "results/published")
 
 
