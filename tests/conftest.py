@@ -1,8 +1,13 @@
-"""Real archives for the tests that need them."""
+"""What holds for all tests."""
 
 import pytest
+from hypothesis import settings
 
 from real_data import ARCHIVES
+
+# The first call of a kernel takes long, and machines are noisy: time is not what these tests are about.
+settings.register_profile("ansatz", deadline=None)
+settings.load_profile("ansatz")
 
 
 @pytest.fixture(scope="session")

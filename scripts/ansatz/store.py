@@ -18,6 +18,7 @@
     One row a run: `RUN`, then `OUTCOME`.
 """
 
+import csv
 import errno
 import hashlib
 import json
@@ -27,13 +28,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from ansatz.errors import UserError
+
+if TYPE_CHECKING:  # imported where it is used, as it takes a second, and trainings do without
+    import pandas as pd
 
 Paths = Sequence[str | os.PathLike[str]]
 
@@ -246,7 +249,7 @@ def read_features(path: str | os.PathLike[str]) -> Features:
 
 
 # ------------------------------------------------------------------------------------------------- runs
-def write_csv(path: str | os.PathLike[str], table: pd.DataFrame) -> None:
+def write_csv(path: str | os.PathLike[str], table: "pd.DataFrame") -> None:
     """Write a table; floats in the shortest form that reads back as the same number."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False)
@@ -260,10 +263,13 @@ def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None
 
 def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``metrics.csv``: one row an epoch."""
-    write_csv(path, pd.DataFrame(rows, columns=list(METRICS)))
+    with atomic(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, METRICS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def gather(metrics: Paths, summaries: Paths) -> tuple[pd.DataFrame, pd.DataFrame]:
+def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Collect runs.
 
     Parameters
@@ -278,6 +284,8 @@ def gather(metrics: Paths, summaries: Paths) -> tuple[pd.DataFrame, pd.DataFrame
     runs : DataFrame
         As in ``runs.csv``.
     """
+    import pandas as pd
+
     outcomes = [json.loads(Path(path).read_text()) for path in summaries]
     epochs = [pd.read_csv(path).drop(columns=list(CLOCK)) for path in metrics]
     for table, outcome in zip(epochs, outcomes, strict=True):
@@ -287,6 +295,8 @@ def gather(metrics: Paths, summaries: Paths) -> tuple[pd.DataFrame, pd.DataFrame
     return pd.concat(epochs, ignore_index=True), runs
 
 
-def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike[str]) -> "pd.DataFrame":
     """Read a table that `write_csv` wrote, number for number."""
+    import pandas as pd
+
     return pd.read_csv(path)

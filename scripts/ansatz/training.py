@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.optim.sgd import sgd
 from tqdm import tqdm
 
 from ansatz import store
@@ -135,6 +136,42 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
+class SGD:
+    """Stochastic gradient descent with momentum and weight decay: the arithmetic of ``torch.optim.SGD``.
+
+    Called in its functional form, as the class imports PyTorch's compiler first, which takes longer than an epoch of a
+    small network.
+
+    Parameters
+    ----------
+    network : nn.Module
+    protocol : Protocol
+    """
+
+    def __init__(self, network: nn.Module, protocol: Protocol) -> None:
+        self.parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
+        self.momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
+        self.protocol = protocol
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move the parameters along their gradients, and forget these."""
+        sgd(
+            self.parameters,
+            [cast(torch.Tensor, parameter.grad) for parameter in self.parameters],
+            self.momenta,
+            lr=self.protocol.learning_rate,
+            momentum=self.protocol.momentum,
+            weight_decay=self.protocol.weight_decay,
+            dampening=0,
+            nesterov=False,
+            maximize=False,
+            fused=True,
+        )
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
 def train(
     network: nn.Module,
     images: Mapping[str, Images],
@@ -167,17 +204,11 @@ def train(
     """
     device = images["train"].labels.device
     cast(Any, network).to(device=device, memory_format=torch.channels_last)  # torch 2.13 does not type this call
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=protocol.learning_rate,
-        momentum=protocol.momentum,
-        weight_decay=protocol.weight_decay,
-        fused=True,
-    )
+    optimizer = SGD(network, protocol)
     run = Run()
     if checkpoint and (state := checkpoint.load()):
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        optimizer.momenta = [momentum.to(device) for momentum in state["momenta"]]
         run = Run(**state["run"])
         LOG.info("%s: going on after epoch %d of %d", title, len(run.rows), protocol.epochs)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -192,7 +223,7 @@ def train(
                 run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
             LOG.info("%s: %s", title, _line(run.rows[-1], protocol.epochs))
             if checkpoint:
-                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "run": vars(run)}
+                state = {"network": network.state_dict(), "momenta": optimizer.momenta, "run": vars(run)}
                 checkpoint.save(state)
     return run
 
@@ -219,7 +250,7 @@ def evaluate(network: nn.Module, images: Images, protocol: Protocol) -> tuple[fl
 
 def _epoch(
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: SGD,
     images: Images,
     protocol: Protocol,
     seed: int,
@@ -235,7 +266,6 @@ def _epoch(
     label = f"{title} {epoch}/{protocol.epochs}"
     with tqdm(total=len(images), desc=label, unit="img", leave=False, disable=None) as bar:
         for x, y in images.batches(protocol.batch_size, order):
-            optimizer.zero_grad(set_to_none=True)
             logits = _forward(network, x, protocol)  # (n, classes)
             loss = cross_entropy(logits, y)
             loss.backward()

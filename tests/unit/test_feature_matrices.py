@@ -72,7 +72,7 @@ def networks(draw):
     return nn.Sequential(first, activation, second, nn.ReLU(inplace=True), nn.Flatten(), head).double(), x
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks())
 def test_agop_is_what_the_definition_says(case):
     network, x = case
@@ -82,7 +82,7 @@ def test_agop_is_what_the_definition_says(case):
         torch.testing.assert_close(matrix.dense(), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max() + 1e-30))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(networks())
 def test_nfm_is_the_weights_gram_matrix(case):
     network, _ = case

@@ -1,5 +1,8 @@
 """A run against a plain PyTorch loop, and what interruptions and bad numbers do to it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from ansatz.batches import Images, on_device
 from ansatz.seeds import stream
 from ansatz.store import CLOCK, Dataset, Part, write_metrics
 from ansatz.training import Checkpoint, Protocol, evaluate, evaluate_best, train
+from real_data import ROOT
 
 CPU = torch.device("cpu")
 
@@ -192,6 +196,28 @@ def test_evaluation_is_in_evaluation_mode_over_every_image(data):
         logits = net.eval()(x)
     assert loss == pytest.approx(cross_entropy(logits, y).item(), abs=1e-6)
     assert accuracy == (logits.argmax(1) == y).double().mean().item()
+
+
+def test_a_training_does_not_wait_for_modules_that_it_does_without():
+    """Importing each of these takes as long as training a small network for an epoch or more."""
+    code = """if True:
+        import sys, numpy as np, torch
+        from ansatz.batches import Images
+        from ansatz.initializers import initialize
+        from ansatz.networks import build
+        from ansatz.store import Part, write_metrics
+        from ansatz.training import Checkpoint, Protocol, train
+        part = Part(np.zeros((2, 1, 8, 8), np.uint8), np.arange(2))
+        images = Images(part, np.zeros(1), np.ones(1), size=32, channels=3, device=torch.device("cpu"))
+        network = build("vgg11", 2, seed=0, width=0.01)
+        initialize(network, "normal", seed=0)
+        run = train(network, {"train": images}, Protocol(epochs=1), seed=0)
+        sys.exit(", ".join({"torch._dynamo", "torchvision", "pandas", "sklearn", "matplotlib"} & sys.modules.keys()) or None)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_users_generator_is_left_alone(data):

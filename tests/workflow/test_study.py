@@ -50,7 +50,7 @@ def test_results_are_there_and_say_what_made_them(finished_once):
 def test_the_report_needs_no_network(finished):
     finished.snakemake("--report", "report.html")
     page = (finished.path / "report.html").read_text()
-    for words in ("Best validation accuracy over epochs", "validation loss minus training loss", "Figures", "Results"):
+    for words in ("Best validation accuracy over epochs", "validation loss minus training loss", "Figures", "Table"):
         assert words in page
     for outside in ('src="http', "src='http", 'rel="stylesheet" href="http', "@import"):
         assert outside not in page

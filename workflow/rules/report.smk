@@ -30,7 +30,7 @@ rule tabulate_runs:
         csv=report(
             f"{RESULTS}/table.csv",
             caption="../report/table.rst",
-            category="Results",
+            category="Table",
             labels={"what": "Table"},
         ),
         markdown=f"{RESULTS}/table.md",
