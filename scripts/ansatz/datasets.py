@@ -378,7 +378,7 @@ def prepare(
 
 def _read(name: str, archives: Path, sha256: str | Mapping[str, str]) -> Raw:
     entry = DATASETS[name]
-    with tempfile.TemporaryDirectory(dir=archives.parent) as work:  # beside them, where there is room for such sizes
+    with tempfile.TemporaryDirectory() as work:  # in TMPDIR, which Snakemake sets
         for archive in entry.archives:
             path = archives / archive.file
             check(path, _override(archive, name, sha256=sha256).sha256)
@@ -390,7 +390,7 @@ def _read(name: str, archives: Path, sha256: str | Mapping[str, str]) -> Raw:
         except Exception as error:
             # whatever it is that a library stumbles over, it is the archive that is not as it should be
             if store.disk_is_full(error, Path(work)):
-                raise UserError(f"{archives}: no space left to unpack {name}") from error
+                raise UserError(f"{work}: no space left to unpack {name}; set TMPDIR to a larger disk") from error
             files = ", ".join(str(archives / archive.file) for archive in entry.archives)
             raise UserError(f"{files}: cannot be read as {name} ({type(error).__name__}: {error})") from error
 

@@ -63,6 +63,8 @@ KINDS = ("nfm", "agop")
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`, put in its place at the end, or removed when the body fails.
 
+    Its name is always the same, so that what a kill leaves behind is overwritten by the next try.
+
     Raises
     ------
     UserError
@@ -70,7 +72,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.unlink(missing_ok=True)
     try:
         yield temporary
         os.replace(temporary, path)

@@ -123,10 +123,11 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
+            known = state["key"] == self.key
         except Exception as error:  # whatever is wrong with it, the run can start afresh
             LOG.info("checkpoint %s cannot be read (%s): starting afresh", self.path, type(error).__name__)
             return None
-        if state["key"] != self.key:
+        if not known:
             LOG.info("checkpoint %s is of other parameters, data or code: starting afresh", self.path)
             return None
         return state

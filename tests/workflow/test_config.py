@@ -15,8 +15,11 @@ MISTAKES = {
     ),
     "missing key": ({"initializers": None}, "config: 'initializers' is a required property"),
     "no name": ({"name": None}, "config: 'name' is a required property"),
-    "name of a path": ({"name": "../elsewhere"}, "name: '../elsewhere' is not '^[A-Za-z0-9]"),
-    "name of the published": ({"name": "published"}, "name: 'published' should not be valid under"),
+    "name of a path": (
+        {"name": "../elsewhere"},
+        "name: '../elsewhere' does not fit; Name of this configuration, of letters",
+    ),
+    "name of the published": ({"name": "published"}, "name: 'published' holds the sources' numbers"),
     "unknown initializer": (
         {"initializers": ["kaimng_normal"]},
         "initializers.0: 'kaimng_normal' is none of normal, uniform, xavier_normal",
@@ -28,7 +31,7 @@ MISTAKES = {
         "datasets: 'cifar11' is none of digits, mnist, cifar10, cifar100, svhn, tiny_imagenet; images of your own need",
     ),
     "no dataset": ({"datasets": {}}, "datasets: {} should be non-empty"),
-    "datasets as a list": ({"datasets": ["digits"]}, "datasets: ['digits'] is not 'object'"),
+    "datasets as a list": ({"datasets": ["digits"]}, "datasets: ['digits'] is not a mapping of keys to values"),
     "unknown option of a dataset": (
         {"datasets": {"digits": {"sise": 3}}},
         "datasets.digits: unknown key 'sise'; did you",
@@ -41,20 +44,31 @@ MISTAKES = {
         {"datasets": {"digits": {"limit": 1}}},
         "datasets.digits.limit: 1 is less than the minimum of 3",
     ),
-    "bad dataset name": ({"datasets": {"a/b": {"folder": "x"}}}, "datasets: 'a/b' is not"),
+    "bad dataset name": ({"datasets": {"a/b": {"folder": "x"}}}, "datasets: 'a/b' does not fit; A name has letters"),
     "negative rate": (
         {"training": {"learning_rate": -0.1}},
         "training.learning_rate: -0.1 is less than or equal to the minimum of 0",
     ),
-    "a rate as text": ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast' is not 'number'"),
-    "half an epoch": ({"training": {"epochs": 0.5}}, "training.epochs: 0.5 is not 'integer'"),
+    "a rate as text": ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast' is not a number"),
+    "a rate that YAML takes for text": (
+        {"training": {"learning_rate": "1e-3"}},
+        "training.learning_rate: '1e-3' is not a number; write 0.001",
+    ),
+    "nothing": (
+        {"training": None, "datasets": {"digits": 3}},
+        "datasets.digits: 3 is not a mapping of keys to values or null",
+    ),
+    "half an epoch": ({"training": {"epochs": 0.5}}, "training.epochs: 0.5 is not a whole number"),
     "no epochs": ({"training": {"epochs": 0}}, "training.epochs: 0 is less than the minimum of 1"),
     "momentum of one": (
         {"training": {"momentum": 1}},
         "training.momentum: 1 is greater than or equal to the maximum of 1",
     ),
     "unknown precision": ({"training": {"precision": "float16"}}, "'float16' is none of float32, bfloat16"),
-    "unknown device": ({"device": "gpu"}, "device: 'gpu' is not '^(auto|cpu|cuda|cuda:[0-9]+)$'"),
+    "unknown device": (
+        {"device": "gpu"},
+        "device: 'gpu' does not fit; auto (a GPU where there is one), cpu, cuda or cuda:N",
+    ),
     "negative seed": ({"seeds": [-1]}, "seeds.0: -1 is less than the minimum of 0"),
     "unknown network": ({"network": {"name": "vgg12"}}, "network.name: 'vgg12' is none of vgg11, vgg13, vgg16, vgg19"),
     "small images": ({"network": {"image_size": 28}}, "network.image_size: 28 is less than the minimum of 32"),
@@ -74,7 +88,7 @@ MISTAKES = {
     ),
     "misspelt weights": (
         {"source": {"torchvision": {"weights": "vgg11", "images": "digits"}}},
-        "source.torchvision.weights: 'vgg11' is not",
+        "source.torchvision.weights: 'vgg11' does not fit; As torchvision names them, such as VGG11_Weights.IMAGENET1K_V1",
     ),
     "pretrained from features": (
         {"source": {"pretrain": {"dataset": "digits", "initializer": "nfm"}}},

@@ -10,6 +10,24 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
+TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a mapping of keys to values",
+    "string": "text",
+}
+
+
+def as_number(value):
+    """How a number that YAML took for text is to be written: 1e-3 is text, 0.001 and 1.0e-3 are numbers."""
+    try:
+        return f"; write {float(value)}" if isinstance(value, str) else ""
+    except ValueError:
+        return ""
+
 
 def unsatisfied(error):
     """Put a violation of the schema into one line: the key, the value, what would be right."""
@@ -21,9 +39,13 @@ def unsatisfied(error):
         return f"{key}: unknown key {odd!r}; {near}allowed are {', '.join(allowed)}"
     if error.validator == "enum":
         return f"{key}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}"
-    if error.validator in ("pattern", "type"):
-        meaning = error.schema.get("description", "").partition(";")[0].rstrip(".")
-        return f"{key}: {error.instance!r} is not {error.validator_value!r} ({meaning})"
+    if error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return (
+            f"{key}: {error.instance!r} is not {' or '.join(TYPES[name] for name in wanted)}{as_number(error.instance)}"
+        )
+    if error.validator == "pattern":
+        return f"{key}: {error.instance!r} does not fit; {error.schema['description']}"
     if error.validator in ("minProperties", "maxProperties") and "properties" in error.schema:
         return f"{key}: give exactly one of {', '.join(error.schema['properties'])}"
     return f"{key}: {error.message}"
@@ -31,6 +53,8 @@ def unsatisfied(error):
 
 def contradictions(config, schema):
     """Yield what no single key shows, a line each."""
+    if config["name"] == "published":
+        yield "name: 'published' holds the sources' numbers in results/; take another name"
     registry = schema["$defs"]["dataset"]["enum"]
     for name, options in config["datasets"].items():
         if name not in registry and "folder" not in (options or {}):
