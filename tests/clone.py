@@ -14,6 +14,22 @@ from real_data import ROOT
 PARTS = ("config", "envs", "profiles", "scripts", "workflow", "results/published")
 
 
+def small_study(**changes):
+    """Return a configuration as small as can be, with these keys changed (None: removed)."""
+    config = {
+        "name": "test",
+        "datasets": {"digits": {"limit": 60}},
+        "initializers": ["kaiming_uniform", "nfm"],
+        "seeds": [0],
+        "network": {"width": 0.03125, "image_size": 32},
+        "source": {"pretrain": {"dataset": "digits", "training": {"epochs": 1, "batch_size": 16}}},
+        "feature_matrices": {"images": 8},
+        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
+        "device": "cpu",
+    } | changes
+    return {key: value for key, value in config.items() if value is not None}
+
+
 @dataclass
 class Clone:
     """A copy of the repository's files, with a configuration of its own."""
@@ -25,20 +41,8 @@ class Clone:
         return self.path / "results" / "test"
 
     def configure(self, **changes):
-        """Write config/test.yaml: a study as small as can be, with these keys changed (None: removed)."""
-        config = {
-            "name": "test",
-            "datasets": {"digits": {"limit": 60}},
-            "initializers": ["kaiming_uniform", "nfm"],
-            "seeds": [0],
-            "network": {"width": 0.03125, "image_size": 32},
-            "source": {"pretrain": {"dataset": "digits", "training": {"epochs": 1, "batch_size": 16}}},
-            "feature_matrices": {"images": 8},
-            "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
-            "device": "cpu",
-        } | changes
-        config = {key: value for key, value in config.items() if value is not None}
-        (self.path / "config" / "test.yaml").write_text(yaml.safe_dump(config))
+        """Write config/test.yaml: a study as small as can be, with these keys changed."""
+        (self.path / "config" / "test.yaml").write_text(yaml.safe_dump(small_study(**changes)))
 
     def snakemake(self, *arguments, check=True, config="config/test.yaml"):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]

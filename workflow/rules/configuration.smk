@@ -3,6 +3,7 @@ Needs: the configuration. Makes: the same, checked and filled up with defaults; 
 """
 
 import difflib
+import os
 import sys
 
 import yaml
@@ -69,6 +70,14 @@ def contradictions(config, schema):
         images = source.get("images", source.get("dataset"))
         if images not in known:
             yield f"source.{kind}: {images!r} is no dataset; they are {', '.join(dict.fromkeys(known))}"
+    paths = {f"datasets.{name}.folder": (options or {}).get("folder") for name, options in config["datasets"].items()}
+    paths |= {
+        "data_dir": config["data_dir"],
+        "source.checkpoint.path": config.get("source", {}).get("checkpoint", {}).get("path"),
+    }
+    for key, path in paths.items():
+        if path and not os.path.exists(path):
+            yield f"{key}: {path!r} is not there (looked for from {os.getcwd()})"
     needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
     if needing and "source" not in config:
         yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
@@ -76,7 +85,7 @@ def contradictions(config, schema):
 
 def check(config, path):
     """Validate the configuration, and fill in the schema's defaults."""
-    with open(workflow.source_path(path)) as stream:
+    with open(path) as stream:
         schema = yaml.safe_load(stream)
     if error := best_match(Draft202012Validator(schema).iter_errors(config)):
         sys.exit(unsatisfied(error))
@@ -86,4 +95,4 @@ def check(config, path):
     return schema
 
 
-SCHEMA = check(config, "../schemas/config.schema.yaml")
+SCHEMA = check(config, workflow.source_path("../schemas/config.schema.yaml"))
