@@ -5,7 +5,8 @@ from ansatz.errors import UserError
 from ansatz.initializers import initialize
 from ansatz.job import job
 from ansatz.networks import build, save_weights
-from ansatz.store import read_dataset, write_metrics
+from ansatz.provenance import provenance
+from ansatz.store import read_dataset, write_json, write_metrics
 from ansatz.training import Checkpoint, Protocol, train
 
 with job(snakemake.log[0]):
@@ -21,5 +22,6 @@ with job(snakemake.log[0]):
         checkpoint.clear()
         raise UserError(f"source.pretrain: diverged on {data.name} in epoch {len(run.rows)}; lower its learning_rate")
     write_metrics(snakemake.output.metrics, run.rows)
+    write_json(snakemake.output.summary, {"dataset": data.name, **run.summary(None), **provenance(**params)})
     save_weights(network, snakemake.output.weights)
     checkpoint.clear()

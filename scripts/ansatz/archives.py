@@ -15,7 +15,8 @@ from ansatz.errors import UserError
 from ansatz.store import atomic, disk_is_full, sha256
 
 LOG = logging.getLogger(__name__)
-UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+# A RuntimeError is an encrypted zip, or one compressed in a way that Python does not know.
+UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ A dataset is one function with a decorator: it gets the folder that holds its ar
 """
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -193,6 +192,10 @@ def tiny_imagenet(folder: Path) -> Raw:
 
 
 # ------------------------------------------------------------------------------------------------- users' images
+PARTS = {"train": "train", "val": "validation", "test": "test"}
+PART_NAMES = {*PARTS, "training", "valid", "validation", "dev", "testing"}  # what others call them
+
+
 def folder(path: Path, size: int | None = None) -> Raw:
     """Read a user's own images.
 
@@ -212,13 +215,13 @@ def folder(path: Path, size: int | None = None) -> Raw:
     Raises
     ------
     UserError
-        If a class has no image, an image does not decode, the classes of the parts differ, or the sizes differ.
+        If there are no two classes, a class has no image, an image does not decode or has more than 8 bits a channel,
+        the classes of the parts differ, or the sizes differ.
     """
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as unpacked:
             unpack(path, Path(unpacked))
             try:
-                shutil.rmtree(Path(unpacked, "__MACOSX"), ignore_errors=True)  # what a Mac adds to a zip
                 return _from_folder(_innermost(Path(unpacked)), size)
             except UserError as error:
                 raise UserError(str(error).replace(unpacked, str(path))) from error
@@ -229,45 +232,68 @@ def folder(path: Path, size: int | None = None) -> Raw:
 
 def _innermost(root: Path) -> Path:
     """Descend while a folder holds one folder and nothing else: the zip of a folder holds that folder."""
-    entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")]
+    entries = [entry for entry in root.iterdir() if _visible(entry)]
     return _innermost(entries[0]) if len(entries) == 1 and entries[0].is_dir() else root
 
 
 def _from_folder(root: Path, size: int | None) -> Raw:
-    if not (root / "train").is_dir():
+    parts = {entry.name for entry in root.iterdir() if entry.is_dir() and _visible(entry)}
+    if not PART_NAMES & {name.lower() for name in parts}:
         classes, samples = _samples(root)
         return Raw(classes, _decode(samples, size))
+    if "train" not in parts or parts - PARTS.keys():
+        raise UserError(f"{root}: found {', '.join(sorted(parts))}; parts are called train, and val or test or both")
     classes, train = _samples(root / "train")
-    held_out: dict[str, Part] = {}
-    for part, name in (("validation", "val"), ("test", "test")):
-        if (root / name).is_dir():
-            others, samples = _samples(root / name)
-            if others != classes:
-                odd = sorted(set(others) ^ set(classes))
-                raise UserError(f"{root / name}: its classes are not those of train: {', '.join(odd)}")
-            held_out[part] = _decode(samples, size)
-    return Raw(classes, _decode(train, size), **held_out)
+    found = {"train": _decode(train, size)}
+    for name in sorted(parts - {"train"}):
+        others, samples = _samples(root / name)
+        if missing := sorted(set(classes) - set(others)):
+            raise UserError(f"{root / name}: has no images of {', '.join(missing)}, which train has")
+        if extra := sorted(set(others) - set(classes)):
+            raise UserError(f"{root / name}: has {', '.join(extra)}, of which train has no images")
+        found[PARTS[name]] = _decode(samples, size)
+    return Raw(classes, **found)
+
+
+def _visible(path: Path) -> bool:
+    """Whether it is the user's, rather than what a system leaves in folders."""
+    return not path.name.startswith((".", "__"))
 
 
 def _samples(root: Path) -> tuple[list[str], list[tuple[Path, int]]]:
-    from torchvision.datasets import ImageFolder
+    from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension, make_dataset
+
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _visible(entry))
+    if len(classes) < 2:
+        found = f"one folder, {classes[0]}" if classes else "no folder"
+        raise UserError(f"{root}: holds {found}; it takes a folder of images for each of two classes or more")
+
+    def is_image(file: str) -> bool:
+        return _visible(Path(file)) and has_file_allowed_extension(file, IMG_EXTENSIONS)
 
     try:
-        found = ImageFolder(root)
-    except FileNotFoundError as error:  # no class folder, or one without images: torchvision says which
-        raise UserError(f"{root}: {error}") from error
-    return found.classes, [(Path(path), label) for path, label in found.samples]
+        samples = make_dataset(root, {name: label for label, name in enumerate(classes)}, is_valid_file=is_image)
+    except FileNotFoundError as error:  # a class without images: torchvision says which
+        raise UserError(f"{root}: {error}; images end in {', '.join(IMG_EXTENSIONS)}") from error
+    others = {path for name in classes for path in (root / name).rglob("*") if path.is_file() and _visible(path)}
+    if left_out := sorted(others - {Path(path) for path, _ in samples}):
+        LOG.info("%s: left out %d files without an image's ending, such as %s", root, len(left_out), left_out[0])
+    return classes, [(Path(path), label) for path, label in samples]
 
 
 def _decode(samples: Iterable[tuple[Path, int]], size: int | None = None) -> Part:
-    from torchvision.datasets.folder import pil_loader
+    from PIL import Image
 
     images, labels, first = [], [], None
     for path, label in samples:
         try:
-            image = pil_loader(path)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on files that are no whole image
+            with Image.open(path) as opened:
+                deep = opened.mode.startswith(("I", "F"))
+                image = opened.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UserError(f"{path}: not an image that can be decoded ({error})") from error
+        if deep:  # Pillow would clip it to white
+            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8")
         if size:
             image = image.resize((size, size))
         pixels = np.asarray(image)  # (H, W, 3)
@@ -332,6 +358,7 @@ def prepare(
     size: int | None = None,
     limit: int | None = None,
     sha256: str | Mapping[str, str] = "",
+    **made_from: str,
 ) -> None:
     """Turn archives, or a user's own images, into one ``dataset.h5``.
 
@@ -350,6 +377,8 @@ def prepare(
         Keep this many images of each part at most, drawn once and for all.
     sha256 : str or mapping
         As for `fetch_archives`: checked once more, as an archive may be opened long after it was fetched.
+    **made_from
+        What else the file is to say of where it comes from.
 
     Raises
     ------
@@ -370,7 +399,7 @@ def prepare(
         pool=pool,
         split=split,
         test=raw.test,
-        provenance=provenance(dataset=name, size=size, limit=limit, sha256=sha256),
+        provenance=provenance(dataset=name, size=size, limit=limit, sha256=sha256, **made_from),
     )
     sizes = {part: len(indices) for part, indices in split.items()} | {"test": len(raw.test) if raw.test else 0}
     LOG.info("%s: %s, %d classes, images %s", name, sizes, len(raw.classes), pool.images.shape[1:])

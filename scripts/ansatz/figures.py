@@ -127,7 +127,7 @@ def curves(tidy: pd.DataFrame, rows: dict[str, str]) -> Figure:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
-        ordered = [name for name in shown if name in lines]
+        ordered = [name for name in tidy.initializer.unique() if name in lines]
         figure.legend([lines[name] for name in ordered], ordered, loc="outside right upper", handlelength=2.6)
     return figure
 

@@ -196,7 +196,7 @@ def initialize(
     covariances: dict[str, FeatureMatrix] = {}
     if chosen.needs:
         if matrices is None:
-            raise UserError(f"initializer: {name} needs feature matrices; the config names no source")
+            raise UserError(f"initializer: {name} got no {chosen.needs}: is it among the schema's feature_initializer?")
         given = matrices[chosen.needs]
         patches = {layer: patch_shape(conv) for layer, conv in convolutions.items()}
         shapes = {layer: matrix.shape for layer, matrix in given.items()}

@@ -17,6 +17,7 @@ from ansatz.store import atomic, fingerprint
 
 Build = Callable[..., nn.Module]
 NETWORKS: dict[str, Build] = {}
+NAMED = 30  # mismatching parameters that an error names
 
 
 def network(name: str) -> Callable[[Build], Build]:
@@ -156,7 +157,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     state = state.get("state_dict", state) if isinstance(state, Mapping) else state
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise UserError(f"{path}: holds no state dict; save network.state_dict()")
-    return dict(state)
+    return {name.removeprefix("module."): value for name, value in state.items()}  # as nn.DataParallel names them
 
 
 def load_weights(network: nn.Module, path: str | Path) -> None:
@@ -165,7 +166,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     Raises
     ------
     UserError
-        If parameters are missing, left over or of another shape: each is named, with both shapes.
+        If parameters are missing, left over or of another shape: they are named, with both shapes.
     """
     given = read_weights(path)
     wanted = network.state_dict()
@@ -175,7 +176,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         if _shape(given.get(name)) != _shape(wanted.get(name))
     ]
     if wrong:
-        raise UserError(f"{path}: does not fit the network: {'; '.join(wrong)}")
+        more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        raise UserError(f"{path}: does not fit the network: {'; '.join(wrong[:NAMED])}{more}")
     network.load_state_dict(given)
 
 

@@ -131,7 +131,7 @@ def headings(baseline: str = BASELINE) -> Mapping[str, str]:
         "validation": "best validation",
         "test": "test",
         "difference": f"Δ to {baseline} [95 %]",
-        "published": "published",
+        "published": "published (VGG11, 224 px)",
     }
 
 

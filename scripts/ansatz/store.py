@@ -24,7 +24,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,16 +286,32 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
         As in ``tidy.csv``.
     runs : DataFrame
         As in ``runs.csv``.
+
+    Raises
+    ------
+    UserError
+        If a file is not as it was written.
     """
     import pandas as pd
 
-    outcomes = [json.loads(Path(path).read_text()) for path in summaries]
-    epochs = [pd.read_csv(path).drop(columns=list(CLOCK)) for path in metrics]
+    outcomes = [_read_run(path, lambda path: json.loads(path.read_text()), (*RUN, *OUTCOME)) for path in summaries]
+    epochs = [_read_run(path, pd.read_csv, METRICS).drop(columns=list(CLOCK)) for path in metrics]
     for table, outcome in zip(epochs, outcomes, strict=True):
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])
     runs = pd.DataFrame([{key: outcome[key] for key in (*RUN, *OUTCOME)} for outcome in outcomes])
     return pd.concat(epochs, ignore_index=True), runs
+
+
+def _read_run(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:
+    try:
+        found = read(Path(path))
+        whole = not set(keys) - set(found) and len(found) > 0
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); remove it and run again") from error
+    if not whole:
+        raise UserError(f"{path}: is not whole; remove it and run again")
+    return found
 
 
 def read_csv(path: str | os.PathLike[str]) -> "pd.DataFrame":

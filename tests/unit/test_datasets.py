@@ -345,16 +345,47 @@ def no_folder(root):
 
 
 def too_few(root):
+    for kind in ("rose", "tulip"):
+        for i in range(1, 5):
+            (root / kind / f"{i}.png").unlink()
+
+
+def one_class(root):
     shutil.rmtree(root / "rose")
-    for i in range(1, 5):
-        (root / "tulip" / f"{i}.png").unlink()
+
+
+def deep(root):
+    Image.fromarray(np.full((4, 6), 30000, np.uint16)).save(root / "rose" / "2.png")
+
+
+def bomb(root):
+    Image.new("1", (20000, 20000)).save(root / "rose" / "2.png")
+
+
+def capitals(root):
+    shutil.copytree(root, root.parent / "copy")
+    no_classes(root)
+    shutil.copytree(root.parent / "copy", root / "Train")
+
+
+def validation(root):
+    capitals(root)
+    (root / "Train").rename(root / "train")
+    (root / "validation").mkdir()
 
 
 def other_classes(root):
-    shutil.copytree(root, root.parent / "copy")
-    no_classes(root)
-    shutil.copytree(root.parent / "copy", root / "train")
-    shutil.copytree(root.parent / "copy" / "rose", root / "test" / "rose")
+    extra_class(root)
+    (root / "train").rename(root / "rest")
+    (root / "test").rename(root / "train")
+    (root / "rest").rename(root / "test")
+
+
+def extra_class(root):
+    capitals(root)
+    (root / "Train").rename(root / "train")
+    shutil.copytree(root / "train", root / "test")
+    shutil.copytree(root / "test" / "rose", root / "test" / "violet")
 
 
 @pytest.mark.parametrize(
@@ -363,10 +394,16 @@ def other_classes(root):
         (break_image, "rose/2.png: not an image that can be decoded"),
         (break_text, "rose/2.png: not an image that can be decoded"),
         (empty_class, "flowers: Found no valid file for the classes violet"),
-        (no_classes, "flowers: Couldn't find any class folder"),
+        (no_classes, "flowers: holds no folder; it takes a folder of images for each of two classes"),
+        (one_class, "flowers: holds one folder, tulip; it takes"),
+        (deep, "rose/2.png: has more than 8 bits a channel"),
+        (bomb, "rose/2.png: not an image that can be decoded (Image size"),
+        (capitals, "flowers: found Train; parts are called train, and val or test or both"),
+        (validation, "flowers: found train, validation; parts are called train"),
+        (extra_class, "test: has violet, of which train has no images"),
         (no_folder, "flowers: not a folder of images, nor a .zip of one"),
-        (too_few, "mine: 1 images cannot be split 80/20"),
-        (other_classes, "test: its classes are not those of train: tulip"),
+        (too_few, "mine: 2 images cannot be split 80/20"),
+        (other_classes, "test: has no images of violet, which train has"),
     ],
 )
 def test_bad_folders_are_named_in_one_line(flowers, tmp_path, harm, expected):
@@ -375,6 +412,16 @@ def test_bad_folders_are_named_in_one_line(flowers, tmp_path, harm, expected):
         prepared(flowers, tmp_path)
     assert expected in one_line(caught)
     assert not (tmp_path / "dataset.h5").exists()
+
+
+def test_what_systems_leave_in_folders_is_passed_over(flowers, tmp_path, caplog):
+    (flowers / ".ipynb_checkpoints").mkdir()
+    (flowers / "__MACOSX").mkdir()
+    (flowers / "rose" / "._0.png").write_text("resource fork")
+    (flowers / "rose" / "notes.txt").write_text("mine")
+    with caplog.at_level("INFO"):
+        assert prepared(flowers, tmp_path).classes == ("rose", "tulip")
+    assert "left out 1 files without an image's ending, such as" in caplog.text
 
 
 def test_a_bad_zip_is_named(flowers, tmp_path):

@@ -33,7 +33,7 @@ def test_one_panel_a_dataset_and_one_look_an_initializer(tidy, name):
         drawn = {line.get_label(): to_hex(line.get_color()) for line in axes.lines if line.get_label()[0] != "_"}
         assert drawn == {label: figures.looks(["mine"])[label][0] for label in drawn}
         assert set(drawn) == {"nfm", "kaiming_uniform", "mine"}
-    assert [text.get_text() for text in figure.legends[0].texts] == ["kaiming_uniform", "nfm", "mine"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["nfm", "kaiming_uniform", "mine"]
 
 
 def test_curves_are_means_over_seeds_with_a_band(tidy):

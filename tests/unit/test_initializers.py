@@ -147,7 +147,7 @@ def test_another_seed_draws_other_filters():
 
 
 def test_feature_matrices_are_asked_for():
-    with pytest.raises(UserError, match="nfm needs feature matrices; the config names no source"):
+    with pytest.raises(UserError, match="nfm got no nfm: is it among"):
         initialize(nn.Sequential(nn.Conv2d(1, 1, 1)), "nfm", seed=0)
 
 

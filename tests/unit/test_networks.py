@@ -77,6 +77,13 @@ def test_weights_on_file_and_back(tmp_path, ending):
     )
 
 
+def test_weights_of_a_data_parallel_network_are_the_networks(tmp_path):
+    network, other = (build("vgg11", 2, seed=seed, width=0.05) for seed in (0, 1))
+    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "weights.pt")
+    load_weights(other, tmp_path / "weights.pt")
+    assert torch.equal(other.features[0].weight, network.features[0].weight)
+
+
 def test_mismatching_shapes_are_named_layer_by_layer(tmp_path):
     torch.save({**build("vgg11", 3, seed=0, width=0.05).state_dict(), "extra": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(UserError) as caught:

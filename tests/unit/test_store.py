@@ -102,3 +102,12 @@ def test_runs_are_gathered_exactly_and_without_clocks(tmp_path):
     store.write_csv(tmp_path / "tidy.csv", tidy)
     pd.testing.assert_frame_equal(store.read_csv(tmp_path / "tidy.csv"), tidy, check_exact=True)
     assert json.loads(files[0][1].read_text())["more"] == "x"
+
+
+@pytest.mark.parametrize("harm", ["", "{}", "epoch,status\n1,ok\n", "[1]"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_broken_result_is_named(tmp_path, harm, which):
+    files = run_files(tmp_path / "0", 0, 0.5)
+    files[which].write_text(harm)
+    with pytest.raises(UserError, match=rf"{files[which].name}: .*; remove it and run again"):
+        store.gather([files[0]], [files[1]])

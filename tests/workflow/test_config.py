@@ -22,7 +22,7 @@ MISTAKES = {
         {"name": "../elsewhere"},
         "name: '../elsewhere' does not fit; Name of this configuration, of letters",
     ),
-    "name of the published": ({"name": "published"}, "name: 'published' holds the sources' numbers"),
+    "name of the published": ({"name": "published"}, "name: published holds the sources' numbers"),
     "unknown initializer": (
         {"initializers": ["kaimng_normal"]},
         "initializers.0: 'kaimng_normal' is none of normal, uniform, xavier_normal",
@@ -53,9 +53,10 @@ MISTAKES = {
         "training.learning_rate: -0.1 is less than or equal to the minimum of 0",
     ),
     "a rate as text": ({"training": {"learning_rate": "fast"}}, "training.learning_rate: 'fast' is not a number"),
+    "a number as text": ({"seeds": ["3"]}, "seeds.0: '3' is not a whole number; write 3 without quotes"),
     "a rate that YAML takes for text": (
         {"training": {"learning_rate": "1e-3"}},
-        "training.learning_rate: '1e-3' is not a number; write 0.001",
+        "training.learning_rate: '1e-3' is not a number; write 0.001 without quotes",
     ),
     "nothing": (
         {"training": None, "datasets": {"digits": 3}},
@@ -101,6 +102,23 @@ MISTAKES = {
         {"layers": {"features.1": "features.0"}},
         "layers: 'features.1' is no convolution of vgg11; they are features.0, features.3, features.6",
     ),
+    "a fraction of an image": ({"training": {"batch_size": 16.0}}, "training.batch_size: 16.0 is not a whole number"),
+    "not a number": ({"training": {"learning_rate": float("nan")}}, "training.learning_rate: nan is not a number"),
+    "infinite": ({"training": {"weight_decay": float("inf")}}, "training.weight_decay: inf is not a number"),
+    "too large a seed": ({"seeds": [10**30]}, "is greater than the maximum of 4294967295"),
+    "a key that is no text": (
+        {"datasets": {3: {"folder": "x"}}},
+        "datasets: the key 3 is not text; put it into quotes",
+    ),
+    "keys of two types": ({"network": {3: 4, "foo": 1}}, "config.network: the key 3 is not text"),
+    "a line break": ({"device": "cpu\n"}, "device: 'cpu\\n' holds a brace or an unprintable character"),
+    "a brace in a path": ({"data_dir": "a{b}"}, "data_dir: 'a{b}' holds a brace"),
+    "a name of a file": ({"name": "report.html"}, "name: 'report.html' does not fit"),
+    "a short checksum": (
+        {"datasets": {"cifar10": {"sha256": "abc"}}},
+        "datasets.cifar10.sha256: 'abc' does not fit",
+    ),
+    "data_dir is a file": ({"data_dir": __file__}, "is no folder"),
     "absent folder": (
         {"datasets": {"mine": {"folder": "nowhere"}}},
         "datasets.mine.folder: 'nowhere' is not there (looked for from /",

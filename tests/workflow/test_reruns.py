@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import yaml
+from PIL import Image
 
 from real_data import ROOT
 
@@ -95,3 +96,23 @@ def test_a_configfile_stands_alone(clone):
     """The default configuration must not shine through: neither its datasets nor its seeds."""
     assert yaml.safe_load((clone.path / "config/config.yaml").read_text())["seeds"] == [0, 1, 2]
     assert clone.planned()["train"] == 2
+
+
+@pytest.mark.parametrize(
+    "lost", ["runs/digits/nfm/seed0/summary.json", "runs/digits/nfm/seed0/metrics.csv", "tidy.csv"]
+)
+def test_what_is_missing_is_made_again(finished, lost):
+    (finished.results / lost).unlink()
+    assert finished.planned() == ({} if lost == "tidy.csv" else {"train": 1}) | TABLES
+
+
+def test_images_of_ones_own_are_watched(finished):
+    for kind in ("a", "b"):
+        (finished.path / "mine" / kind).mkdir(parents=True)
+        for i in range(4):
+            Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(finished.path / "mine" / kind / f"{i}.png")
+    finished.configure(datasets={"mine": {"folder": "mine"}}, initializers=["kaiming_uniform"])
+    finished.snakemake()
+    assert finished.planned() == {}
+    Image.new("RGB", (8, 8)).save(finished.path / "mine" / "a" / "new.png")
+    assert finished.planned() == {"prepare_dataset": 1, "train": 1} | TABLES

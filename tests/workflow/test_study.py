@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torchvision import models
 
@@ -29,6 +30,7 @@ def test_results_are_there_and_say_what_made_them(finished_once):
     for figure in ("accuracy", "gap"):
         assert Image.open(results / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (results / "figures" / f"{figure}.svg").read_text()
+    assert yaml.safe_load((results / "config.yaml").read_text())["training"]["momentum"] == 0.9, "a default"
     run = results / "runs/digits/nfm/seed0"
     assert sorted(path.name for path in run.iterdir()) == ["metrics.csv", "summary.json"], "no checkpoint is left"
     metrics = pd.read_csv(run / "metrics.csv")

@@ -3,6 +3,7 @@ Needs: the checked configuration. Makes: what all rules share: where things are,
 """
 
 import ast
+import hashlib
 import os
 from pathlib import Path
 
@@ -63,6 +64,13 @@ def option(key, default=None):
 def has_folder(wildcards):
     """Whether the dataset is the user's own images."""
     return option("folder")(wildcards) is not None
+
+
+def listing(wildcards):
+    """A hash of the names and sizes of a user's images: a folder's own date does not show what changes further down."""
+    root = Path(option("folder", os.devnull)(wildcards))
+    files = sorted((str(path.relative_to(root)), path.stat().st_size) for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def archives_or_folder(wildcards):

@@ -5,9 +5,10 @@ Needs: the configuration. Makes: the same, checked and filled up with defaults; 
 import difflib
 import os
 import sys
+from math import isfinite
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 from snakemake.utils import validate
 
@@ -22,12 +23,38 @@ TYPES = {
 }
 
 
+# What JSON Schema is generous about: to it, 2.0 is an integer and nan a number.
+STRICT = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value),
+    }
+)
+
+
+def oddities(config, key="config"):
+    """Yield what YAML allows and a schema does not see: keys that are no text, text that breaks paths and lines."""
+    if isinstance(config, str) and (set(config) & set("{}") or not config.isprintable()):
+        yield f"{key}: {config!r} holds a brace or an unprintable character"
+    if isinstance(config, list):
+        for position, value in enumerate(config):
+            yield from oddities(value, f"{key}.{position}")
+    if isinstance(config, dict):
+        for name, value in config.items():
+            if not isinstance(name, str):
+                yield f"{key}: the key {name!r} is not text; put it into quotes"
+            yield from oddities(name, key)
+            yield from oddities(value, f"{key}.{name}")
+
+
 def as_number(value):
     """How a number that YAML took for text is to be written: 1e-3 is text, 0.001 and 1.0e-3 are numbers."""
-    try:
-        return f"; write {float(value)}" if isinstance(value, str) else ""
-    except ValueError:
-        return ""
+    for number in (int, float):
+        try:
+            return f"; write {number(value)} without quotes" if isinstance(value, str) else ""
+        except ValueError:
+            continue
+    return ""
 
 
 def unsatisfied(error):
@@ -45,8 +72,9 @@ def unsatisfied(error):
         return (
             f"{key}: {error.instance!r} is not {' or '.join(TYPES[name] for name in wanted)}{as_number(error.instance)}"
         )
-    if error.validator == "pattern":
-        return f"{key}: {error.instance!r} does not fit; {error.schema['description']}"
+    if error.validator in ("pattern", "anyOf"):
+        meaning = error.schema.get("description", "see config/README.md")
+        return f"{key}: {error.instance!r} does not fit; {meaning}"
     if error.validator in ("minProperties", "maxProperties") and "properties" in error.schema:
         return f"{key}: give exactly one of {', '.join(error.schema['properties'])}"
     return f"{key}: {error.message}"
@@ -54,8 +82,8 @@ def unsatisfied(error):
 
 def contradictions(config, schema):
     """Yield what no single key shows, a line each."""
-    if config["name"] == "published":
-        yield "name: 'published' holds the sources' numbers in results/; take another name"
+    if config["name"].lower() == "published":
+        yield "name: published holds the sources' numbers in results/; take another name"
     registry = schema["$defs"]["dataset"]["enum"]
     for name, options in config["datasets"].items():
         if name not in registry and "folder" not in (options or {}):
@@ -78,6 +106,8 @@ def contradictions(config, schema):
     for key, path in paths.items():
         if path and not os.path.exists(path):
             yield f"{key}: {path!r} is not there (looked for from {os.getcwd()})"
+    if config["data_dir"] and not os.path.isdir(config["data_dir"]):
+        yield f"data_dir: {config['data_dir']!r} is no folder"
     needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
     if needing and "source" not in config:
         yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
@@ -87,7 +117,9 @@ def check(config, path):
     """Validate the configuration, and fill in the schema's defaults."""
     with open(path) as stream:
         schema = yaml.safe_load(stream)
-    if error := best_match(Draft202012Validator(schema).iter_errors(config)):
+    for line in oddities(config):
+        sys.exit(line)
+    if error := best_match(validators.extend(Draft202012Validator, type_checker=STRICT)(schema).iter_errors(config)):
         sys.exit(unsatisfied(error))
     validate(config, path)
     for line in contradictions(config, schema):

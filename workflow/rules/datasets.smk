@@ -45,6 +45,7 @@ rule prepare_dataset:
         size=option("size"),
         limit=option("limit"),
         sha256=option("sha256", ""),
+        listing=listing,
     message:
         "prepare {wildcards.dataset}"
     script:

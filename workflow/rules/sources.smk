@@ -14,6 +14,7 @@ rule pretrain:
     output:
         weights=f"{RESULTS}/source/pretrained.pt",
         metrics=f"{RESULTS}/source/pretrained.csv",
+        summary=f"{RESULTS}/source/pretrained.json",
     log:
         f"{LOGS}/pretrain.log",
     conda:
