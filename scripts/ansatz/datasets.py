@@ -374,7 +374,8 @@ def prepare(
     size : int, optional
         For the user's images: see `folder`.
     limit : int, optional
-        Keep this many images of each part at most, drawn once and for all.
+        Keep this many images at most of those to be split into training and validation, or of each of the two where
+        the user has split them, and of the test part; drawn once and for all.
     sha256 : str or mapping
         As for `fetch_archives`: checked once more, as an archive may be opened long after it was fetched.
     **made_from
