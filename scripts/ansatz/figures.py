@@ -33,14 +33,15 @@ STYLE: dict[Any, Any] = {
 }
 PANEL = (2.9, 2.0)  # inches
 LEGEND = 1.25  # inches
+BAND = "mean over seeds,\nband: 1 std"
 
-# One look an initializer, in every figure. Hues (after Okabe and Ito, for the colour-blind) are families, and dashes
-# tell their members apart in grey print too: solid is the family's Kaiming-scaled or normal member.
+# One look an initializer, in every figure: colours of Okabe and Ito's and of Paul Tol's palettes, for the colour-blind,
+# and dashes that tell members of a family apart in grey print too.
 LOOKS: dict[str, tuple[str, str | tuple]] = {
     "normal": ("#7f7f7f", "-"),
-    "uniform": ("#7f7f7f", "--"),
+    "uniform": ("#bbbbbb", "--"),
     "xavier_normal": ("#56b4e9", "-"),
-    "xavier_uniform": ("#56b4e9", "--"),
+    "xavier_uniform": ("#332288", "--"),
     "kaiming_normal": ("#0072b2", "-"),
     "kaiming_uniform": ("#000000", "-"),
     "orthogonal": ("#b79f00", "-."),
@@ -49,7 +50,7 @@ LOOKS: dict[str, tuple[str, str | tuple]] = {
     "kaiming_agop": ("#009e73", "-"),
     "agop": ("#cc79a7", "--"),
 }
-OTHER_LOOKS: list[tuple[str, str | tuple]] = [("#882255", "-"), ("#117733", ":"), ("#332288", "-."), ("#aa4499", ":")]
+OTHER_LOOKS: list[tuple[str, str | tuple]] = [("#882255", "-"), ("#117733", ":"), ("#661100", "-."), ("#aa4499", ":")]
 
 
 def looks(initializers: Sequence[str]) -> dict[str, tuple[str, str | tuple]]:
@@ -128,7 +129,9 @@ def curves(tidy: pd.DataFrame, rows: dict[str, str]) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
         ordered = [name for name in tidy.initializer.unique() if name in lines]
-        figure.legend([lines[name] for name in ordered], ordered, loc="outside right upper", handlelength=2.6)
+        figure.legend(
+            [lines[name] for name in ordered], ordered, loc="outside right upper", handlelength=2.6, title=BAND
+        )
     return figure
 
 

@@ -69,4 +69,4 @@ def test_files_repeat_byte_by_byte(tidy, tmp_path):
 def test_every_built_in_initializer_has_a_look_of_its_own():
     schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
     assert set(figures.LOOKS) == set(schema["properties"]["initializers"]["items"]["enum"])
-    assert len(set(figures.LOOKS.values())) == len(figures.LOOKS)
+    assert len({colour for colour, _ in [*figures.LOOKS.values(), *figures.OTHER_LOOKS]}) == len(figures.LOOKS) + 4
