@@ -1,14 +1,12 @@
 """Make the results table: as data, in Markdown and in LaTeX."""
 
-from pathlib import Path
-
 from ansatz import statistics
 from ansatz.job import job
-from ansatz.store import read_csv, write_csv
+from ansatz.store import read_csv, write_csv, write_text
 
 with job(snakemake.log[0]):
     summary = statistics.summarize(read_csv(snakemake.input.runs))
     summary = statistics.with_published(summary, read_csv(snakemake.input.published))
     write_csv(snakemake.output.csv, summary.round(6))
-    Path(snakemake.output.markdown).write_text(statistics.to_markdown(summary))
-    Path(snakemake.output.latex).write_text(statistics.to_latex(summary))
+    write_text(snakemake.output.markdown, statistics.to_markdown(summary))
+    write_text(snakemake.output.latex, statistics.to_latex(summary))

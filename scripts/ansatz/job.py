@@ -37,6 +37,7 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
     LOG.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is not to hide what is wrong
     try:
         yield LOG
     except UserError as error:

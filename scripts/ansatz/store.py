@@ -258,10 +258,15 @@ def write_csv(path: str | os.PathLike[str], table: "pd.DataFrame") -> None:
         table.to_csv(temporary, index=False)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text, in UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write a dictionary of plain types."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:

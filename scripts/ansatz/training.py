@@ -209,7 +209,7 @@ def train(
     run = Run()
     if checkpoint and (state := checkpoint.load()):
         network.load_state_dict(state["network"])
-        optimizer.momenta = [momentum.to(device) for momentum in state["momenta"]]
+        optimizer.momenta = [m if m is None else m.to(device) for m in state["momenta"]]  # None without momentum
         run = Run(**state["run"])
         LOG.info("%s: going on after epoch %d of %d", title, len(run.rows), protocol.epochs)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

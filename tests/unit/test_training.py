@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -104,9 +105,10 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_killed_run_goes_on_to_bit_identical_numbers(data, tmp_path, monkeypatch, after):
-    whole = train(network(), images_of(data), PROTOCOL, seed=0)
+@pytest.mark.parametrize(("after", "momentum"), [(1, 0.9), (2, 0.9), (3, 0.9), (2, 0.0)])
+def test_a_killed_run_goes_on_to_bit_identical_numbers(data, tmp_path, monkeypatch, after, momentum):
+    protocol = replace(PROTOCOL, momentum=momentum)
+    whole = train(network(), images_of(data), protocol, seed=0)
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
     epoch = training._epoch
 
@@ -117,10 +119,9 @@ def test_a_killed_run_goes_on_to_bit_identical_numbers(data, tmp_path, monkeypat
 
     monkeypatch.setattr(training, "_epoch", killed)
     with pytest.raises(Killed):
-        train(network(), images_of(data), PROTOCOL, seed=0, checkpoint=checkpoint)
+        train(network(), images_of(data), protocol, seed=0, checkpoint=checkpoint)
     monkeypatch.setattr(training, "_epoch", epoch)
-    resumed_network = network()
-    resumed = train(resumed_network, images_of(data), PROTOCOL, seed=0, checkpoint=checkpoint)
+    resumed = train(network(), images_of(data), protocol, seed=0, checkpoint=checkpoint)
     pd.testing.assert_frame_equal(numbers(resumed), numbers(whole), check_exact=True)
     assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
 
