@@ -40,20 +40,21 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is not to hide what is wrong
     try:
         yield LOG
-    except UserError as error:
-        _end(str(error))
-    except OSError as error:
-        if error.errno not in MACHINE_FAULTS:
-            LOG.exception("unexpected error")
-            raise
-        _end(f"{error.filename or 'disk'}: {error.strerror}")
     except Exception as error:
-        if not (isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)):
+        line = told(error)
+        if line is None:
             LOG.exception("unexpected error")
             raise
-        _end("out of memory: take a smaller batch_size, image_size or width, or a machine with more")
+        LOG.error("error: %s", " ".join(line.split()))
+        sys.exit(1)
 
 
-def _end(line: str) -> None:
-    LOG.error("error: %s", " ".join(line.split()))
-    sys.exit(1)
+def told(error: Exception) -> str | None:
+    """Return what to tell a user of an error, or None where it is a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
+        return f"{error.filename or 'disk'}: {error.strerror}"
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        return "out of memory: take a smaller batch_size, image_size or width, or a machine with more"
+    return None

@@ -1,7 +1,5 @@
 """From runs to the table: best validation accuracy, its spread over seeds, and differences in pairs."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -73,6 +71,15 @@ def with_published(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFra
 
 
 # ------------------------------------------------------------------------------------------------- as a person reads it
+HEADINGS = {
+    "validation": "best validation",
+    "test": "test",
+    "difference": f"Δ to {BASELINE} [95 %]",
+    "published": "published (VGG11, 224 px)",
+}
+LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$"})
+
+
 def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", minus: str = "−") -> pd.DataFrame:
     """Lay the summary out as a table: rows initializers, columns datasets, accuracies in percent.
 
@@ -125,33 +132,21 @@ def _difference(row: pd.Series, minus: str) -> str:
     return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
 
 
-def headings(baseline: str = BASELINE) -> Mapping[str, str]:
-    """Return what the columns of `layout` are called in print."""
-    return {
-        "validation": "best validation",
-        "test": "test",
-        "difference": f"Δ to {baseline} [95 %]",
-        "published": "published (VGG11, 224 px)",
-    }
-
-
 def to_markdown(summary: pd.DataFrame) -> str:
     """Return the table in Markdown, the best validation accuracy of each dataset in bold."""
     table = layout(summary)
-    table.columns = pd.Index([f"{dataset}: {headings()[what]}" for dataset, what in table.columns])
+    table.columns = pd.Index([f"{dataset}: {HEADINGS[what]}" for dataset, what in table.columns])
     return table.to_markdown(disable_numparse=True) + "\n"
 
 
-def to_latex(summary: pd.DataFrame, escape: Sequence[tuple[str, str]] = (("_", r"\_"), ("%", r"\%"))) -> str:
+def to_latex(summary: pd.DataFrame) -> str:
     """Return the table in LaTeX (package booktabs), the best validation accuracy of each dataset in bold."""
     table = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$")
 
     def escaped(text: str) -> str:
-        for plain, written in escape:
-            text = text.replace(plain, written)
-        return text.replace("Δ", r"$\Delta$")
+        return text.translate(LATEX)
 
     table.index = table.index.map(escaped)
-    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(headings()[what])) for d, what in table.columns])
+    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(HEADINGS[what])) for d, what in table.columns])
     table.index.name = None
     return table.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * table.shape[1])

@@ -287,7 +287,8 @@ def _epoch(
 
 def _forward(network: nn.Module, x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+    dtype = PRECISIONS[protocol.precision]
+    with torch.autocast(x.device.type, dtype, enabled=dtype is not torch.float32):
         return network(x).float()
 
 

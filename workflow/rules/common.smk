@@ -68,8 +68,9 @@ def has_folder(wildcards):
 
 def listing(wildcards):
     """A hash of the names and sizes of a user's images: a folder's own date does not show what changes further down."""
-    root = Path(option("folder", os.devnull)(wildcards))
-    files = sorted((str(path.relative_to(root)), path.stat().st_size) for path in root.rglob("*") if path.is_file())
+    root = option("folder")(wildcards)
+    paths = [path for path in Path(root).rglob("*") if path.is_file()] if root else []
+    files = sorted((str(path.relative_to(root)), path.stat().st_size) for path in paths)
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 

@@ -49,9 +49,9 @@ def oddities(config, key="config"):
 
 def as_number(value):
     """How a number that YAML took for text is to be written: 1e-3 is text, 0.001 and 1.0e-3 are numbers."""
-    for number in (int, float):
+    for number in (int, float) if isinstance(value, str) else ():
         try:
-            return f"; write {number(value)} without quotes" if isinstance(value, str) else ""
+            return f"; write {number(value)} without quotes"
         except ValueError:
             continue
     return ""
