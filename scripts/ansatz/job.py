@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
     ------
     SystemExit
         With status 1, after one line, on a `UserError` and on what a machine can refuse: a full disk, a missing
-        permission, too little memory. Anything else is a bug and keeps its traceback, in the log too.
+        permission, too little memory. With status 130, after one line, on Ctrl-C. Anything else is a bug and keeps its
+        traceback, in the log too.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
@@ -40,6 +42,9 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is not to hide what is wrong
     try:
         yield LOG
+    except KeyboardInterrupt:
+        LOG.error("interrupted; the same command goes on from here")
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         line = told(error)
         if line is None:

@@ -28,6 +28,13 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, error, line):
         assert len(told.splitlines()) == 1
 
 
+def test_an_interruption_is_no_bug(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.endswith("interrupted; the same command goes on from here\n")
+
+
 def test_bugs_keep_their_traceback(tmp_path):
     with pytest.raises(ZeroDivisionError), job(tmp_path / "log"):
         1 / 0  # noqa: B018
