@@ -1,6 +1,7 @@
 """Train the network that feature matrices are taken from; it sees the training part of its dataset only."""
 
-from ansatz.batches import on_device, take_device
+from ansatz.batches import on_device
+from ansatz.devices import take_device
 from ansatz.errors import UserError
 from ansatz.initializers import initialize
 from ansatz.job import job
@@ -15,9 +16,10 @@ with job(snakemake.log[0]):
     network = build(**params["network"], classes=len(data.classes), seed=seed)
     initialize(network, params["initializer"], seed=seed)
     checkpoint = Checkpoint.of(params["checkpoint"], network, params, data.fingerprint, code=snakemake.input.library)
-    device = take_device(params["device"], snakemake.threads)
-    images = on_device(data, size=params["image_size"], channels=params["network"]["in_channels"], device=device)
-    run = train(network, images, Protocol(**params["protocol"]), seed=seed, checkpoint=checkpoint, title="pretrain")
+    device = take_device(**params["device"], threads=snakemake.threads)
+    images = on_device(data, **params["images"], device=device)
+    where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
+    run = train(network, images, Protocol(**params["protocol"]), seed=seed, **where, title="pretrain")
     if run.diverged:
         checkpoint.clear()
         raise UserError(f"source.pretrain: diverged on {data.name} in epoch {len(run.rows)}; lower its learning_rate")

@@ -1,7 +1,8 @@
 """Train one network from one initializer and one seed."""
 
 from ansatz import feature_matrices
-from ansatz.batches import on_device, take_device
+from ansatz.batches import on_device
+from ansatz.devices import take_device
 from ansatz.initializers import initialize
 from ansatz.job import job
 from ansatz.networks import build
@@ -19,9 +20,10 @@ with job(snakemake.log[0]):
     initialize(network, run_of["initializer"], seed=seed, matrices=matrices, **params["covariance"])
     key = (params, run_of, data.fingerprint)
     checkpoint = Checkpoint.of(snakemake.params.checkpoint, network, *key, code=snakemake.input.library)
-    device = take_device(params["device"], snakemake.threads)
-    images = on_device(data, size=params["image_size"], channels=params["network"]["in_channels"], device=device)
-    run = train(network, images, protocol, seed=seed, checkpoint=checkpoint, title="/".join(run_of.values()))
+    device = take_device(**params["device"], threads=snakemake.threads)
+    images = on_device(data, **params["images"], device=device)
+    where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
+    run = train(network, images, protocol, seed=seed, **where, title="/".join(run_of.values()))
     outcome = run.summary(evaluate_best(network, run, images, protocol))
     write_metrics(snakemake.output.metrics, run.rows)
     made = provenance(**params)

@@ -12,11 +12,11 @@ With groups, each group of filters sees patches of its own channels, and each ha
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -24,10 +24,12 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from ansatz import store
 from ansatz.errors import UserError
-from ansatz.networks import conv_layers, geometry, patch_shape, weights_fingerprint
+from ansatz.networks import activation_bytes, conv_layers, forward, geometry, patch_shape, weights_fingerprint
 from ansatz.seeds import stream
 
 Shape = tuple[int, int, int]  # of a patch: channels, rows, columns
+SHARES = 8  # of the probes, whose scatter gives the standard error
+MEMORY = 2**28  # bytes of gradients at once: as many as are quick to make and small beside the images' activations
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,14 @@ class FeatureMatrix:
         F, (groups, rank, patch); a patch is flattened in the order channel, row, column, as a convolution's weight is.
     shape : tuple of int
         The patch's shape: channels that one group sees, rows, columns.
+    standard_error : float
+        Of an estimate from random probes, relative to ``|M|``, both as Frobenius norms; 0 for a matrix that is exact,
+        NaN where it is not known.
     """
 
     factor: torch.Tensor
     shape: Shape
+    standard_error: float = 0.0
 
     def dense(self) -> torch.Tensor:
         """Return M itself, (groups, patch, patch): 4608 x 4608 in a VGG's last layers, so only on request."""
@@ -61,7 +67,24 @@ class FeatureMatrix:
     def square_root(self) -> "FeatureMatrix":
         """Return ``M^(1/2)``: from ``F = U S V.T`` it is ``V S V.T``, so its thin factor is ``S^(1/2) V.T``."""
         _, s, vt = torch.linalg.svd(self.factor, full_matrices=False)  # (groups, r), (groups, r, patch)
-        return replace(self, factor=s.sqrt().unsqueeze(2) * vt)
+        error = math.nan if self.standard_error else 0.0
+        return replace(self, factor=s.sqrt().unsqueeze(2) * vt, standard_error=error)
+
+
+class Output(NamedTuple):
+    """What a convolution put out in a forward pass.
+
+    The edge, at which gradients by the output pass, is taken at once: an in-place ReLU that follows makes the output's
+    *tensor* its own result.
+    """
+
+    layer: str
+    groups: int
+    edge: GradientEdge
+    nbytes: int
+
+
+Moments = dict[str, dict[int, torch.Tensor]]  # by layer and share: (groups, out/groups, out/groups)
 
 
 # ------------------------------------------------------------------------------------------------- NFM and AGOP
@@ -72,9 +95,18 @@ def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
 
 
 def agop(
-    network: nn.Module, batches: Iterable[torch.Tensor], *, probes: int | None = None, seed: int = 0
+    network: nn.Module,
+    batches: Iterable[torch.Tensor],
+    *,
+    probes: int | None = None,
+    seed: int = 0,
+    precision: str = "float32",
+    memory: int = MEMORY,
 ) -> dict[str, FeatureMatrix]:
     """Return the average gradient outer product over patches of every convolution.
+
+    One forward pass a batch; backward passes from many directions of the logits at once, which end at the layers'
+    outputs.
 
     Parameters
     ----------
@@ -82,13 +114,23 @@ def agop(
         Maps images (n, channels, height, width) to logits (n, classes), each image by itself (it is put in evaluation
         mode meanwhile). Its parameters and the images are of one floating type and on one device.
     batches : iterable of Tensor
-        Images; the average is over all of them, the sum over patches and logits.
+        Images; the average is over all of them, the sum over patches and logits. `batch_size` says how many fit.
     probes : int, optional
-        None: exact, one backward pass a logit. K: each image's logits are combined with K random vectors
-        ``v ~ N(0, I)``; as ``E[v v.T] = I``, their mean is an unbiased estimate, from K backward passes. Its relative
-        standard error falls as ``1 / sqrt(K * images)`` at best, so many images need few probes.
+        None: exact, one direction a logit. K: each image's logits are combined with K random vectors ``v ~ N(0, I)``
+        of its own; as ``E[v v.T] = I``, their mean is an unbiased estimate.
+
+        The squared error of the estimate falls as ``1 / (K * images)``; that of the images, as a sample of all there
+        are, as ``1 / images``. The time grows with ``images * (1 + 2 K)``, about, in forward passes. So where images
+        abound, a few probes for each of many images are the better use of time, and many probes for few images where
+        they do not. `FeatureMatrix.standard_error` is the first error alone, from the scatter of up to `SHARES` shares
+        of the probes.
     seed : int
         Of the probes.
+    precision : str
+        What the passes compute in, of `ansatz.devices.PRECISIONS`; second moments are never summed in less than
+        float32.
+    memory : int
+        Bytes of gradients that a backward pass may leave. It changes no result, but for rounding.
 
     Returns
     -------
@@ -100,32 +142,33 @@ def agop(
     UserError
         If there is no image, or a gradient is not finite.
     """
-    layers = conv_layers(network)
-    moments: dict[str, torch.Tensor] = {}
+    moments: Moments = {}
     images = 0
     with _watched(network) as outputs:
         for x in batches:
-            outputs.clear()
             with torch.enable_grad():
-                logits = network(x.detach().requires_grad_())  # (n, classes)
-            edges = [edge for _, edge in outputs]
-            for last, direction in _directions(logits, probes, stream(seed, "probes", images)):
-                gradients = torch.autograd.grad(logits, edges, direction, retain_graph=not last, allow_unused=True)
-                for (name, _), gradient in zip(outputs, gradients, strict=True):
-                    if gradient is not None:  # (n, out, height, width)
-                        moment = _second_moment(gradient, layers[name].groups)
-                        moments[name] = moments[name].add_(moment) if name in moments else moment
+                logits = forward(network, x.detach().requires_grad_(), precision)  # (n, classes)
+            for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
+                _add_moments(moments, share, logits, directions, outputs, memory)
             images += len(x)
+            del logits  # and with it what the forward pass kept, before the next one
+            outputs.clear()
     if not images:
         raise UserError("AGOP: no images to average over")
-    for name, moment in moments.items():
-        if not bool(torch.isfinite(moment).all()):
+    for name, shares in moments.items():
+        if not all(bool(torch.isfinite(moment).all()) for moment in shares.values()):
             raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
     average = images * (probes or 1)
     return {
-        name: FeatureMatrix(_agop_factor(conv, moments.get(name), average), patch_shape(conv))
-        for name, conv in layers.items()
+        name: _agop_matrix(conv, list(moments.get(name, {}).values()), average, probes)
+        for name, conv in conv_layers(network).items()
     }
+
+
+def batch_size(network: nn.Module, image: torch.Tensor, memory: int, precision: str = "float32") -> int:
+    """Return how many images `agop` can take at once in so many bytes; `image` is one of them, (1, channels, ...)."""
+    with _watched(network):
+        return max(1, memory // activation_bytes(network, image, precision))
 
 
 def _grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
@@ -133,47 +176,108 @@ def _grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
     return conv.weight.detach().reshape(conv.groups, filters, -1)  # (groups, out/groups, patch)
 
 
-def _second_moment(gradient: torch.Tensor, groups: int) -> torch.Tensor:
-    z = gradient.transpose(0, 1).reshape(groups, gradient.shape[1] // groups, -1)  # (groups, out/groups, n*h*w)
-    return z @ z.mT  # (groups, out/groups, out/groups)
+def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int) -> Sequence[torch.Tensor]:
+    """Return what the logits are differentiated along, (k, n, classes), in shares; `first` counts the images before.
 
-
-def _agop_factor(conv: nn.Conv2d, moment: torch.Tensor | None, average: int) -> torch.Tensor:
-    weight = _grouped_weight(conv)  # (groups, out/groups, patch)
-    if moment is None:
-        return torch.zeros_like(weight)
-    # in float64: a moment has few large and many vanishing eigenvalues, on which LAPACK's float32 may not converge
-    values, vectors = torch.linalg.eigh(moment.double() / average)
-    root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
-    return root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
-
-
-def _directions(logits: torch.Tensor, probes: int | None, seed: int) -> Iterator[tuple[bool, torch.Tensor]]:
-    """Yield what the logits are differentiated along, (n, classes), and whether it is the last."""
+    Each image has its own stream of probes, so that they are the same in batches of any size.
+    """
+    n, classes = logits.shape
     if probes is None:
-        for c in range(logits.shape[1]):
-            direction = torch.zeros_like(logits)
-            direction[:, c] = 1
-            yield c == logits.shape[1] - 1, direction
-    else:
-        generator = torch.Generator().manual_seed(seed)  # on the CPU, so that a seed means one thing everywhere
-        for k in range(probes):
-            yield k == probes - 1, torch.randn(logits.shape, generator=generator, dtype=logits.dtype).to(logits.device)
+        return [torch.eye(classes, dtype=logits.dtype, device=logits.device).unsqueeze(1).expand(-1, n, -1)]
+    drawn = [
+        torch.randn(probes, classes, generator=torch.Generator().manual_seed(stream(seed, "probes", first + i)))
+        for i in range(n)
+    ]
+    return torch.stack(drawn, dim=1).to(logits).tensor_split(min(probes, SHARES))
+
+
+def _add_moments(
+    moments: Moments,
+    share: int,
+    logits: torch.Tensor,
+    directions: torch.Tensor,
+    outputs: Sequence[Output],
+    memory: int,
+) -> None:
+    """Add the second moments of the gradients at the layers' outputs, of so many directions at once as fit."""
+    at_once = memory // max(1, sum(output.nbytes for output in outputs))
+    edges = [output.edge for output in outputs]
+    for some in directions.tensor_split(math.ceil(len(directions) / max(1, at_once))):
+        gradients = torch.autograd.grad(
+            logits, edges, some, retain_graph=True, allow_unused=True, is_grads_batched=True
+        )
+        for output, gradient in zip(outputs, gradients, strict=True):
+            if gradient is not None:  # (k, n, out, height, width)
+                moment = _second_moment(gradient, output.groups)  # (groups, out/groups, out/groups)
+                of_layer = moments.setdefault(output.layer, {})
+                of_layer[share] = of_layer[share].add_(moment) if share in of_layer else moment
+
+
+def _second_moment(gradient: torch.Tensor, groups: int) -> torch.Tensor:
+    """Sum ``g g.T`` over all but the channels; exactly in products and in float32 at least in sums."""
+    z = gradient.movedim(-3, -1).reshape(-1, groups, gradient.shape[-3] // groups).transpose(0, 1)  # (groups, N, out/g)
+    z = z.to(torch.promote_types(z.dtype, torch.float32))
+    if gradient.dtype is torch.bfloat16:  # which are few enough digits to be multiplied as such, and faster
+        with _matmul_precision("medium"):
+            return z.mT @ z
+    return z.mT @ z  # (groups, out/groups, out/groups)
 
 
 @contextmanager
-def _watched(network: nn.Module) -> Iterator[list[tuple[str, GradientEdge]]]:
-    """Collect (layer, where gradients by its output pass) of each convolution that a forward pass meets.
+def _matmul_precision(name: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
-    The edge is taken in the hook: an in-place ReLU that follows makes the output's *tensor* its own result.
+
+def _agop_matrix(conv: nn.Conv2d, shares: Sequence[torch.Tensor], average: int, probes: int | None) -> FeatureMatrix:
+    weight = _grouped_weight(conv)  # (groups, out/groups, patch)
+    if not shares:
+        return FeatureMatrix(torch.zeros_like(weight), patch_shape(conv))
+    # in float64: a moment has few large and many vanishing eigenvalues, on which LAPACK's float32 may not converge
+    moments = torch.stack([share.double() for share in shares])  # (shares, groups, out/groups, out/groups)
+    values, vectors = torch.linalg.eigh(moments.sum(0) / average)
+    root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
+    factor = root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
+    return FeatureMatrix(
+        factor, patch_shape(conv), _standard_error(weight.double(), moments, probes) if probes else 0.0
+    )
+
+
+def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) -> float:
+    """Return the standard error of ``W.T @ (sum of moments) @ W``, relative to it, from the scatter of its terms.
+
+    Term s comes from k_s of K probes, each of variance v. So the sum of ``|term_s - k_s / K * sum|²`` is on average
+    ``v * (K - (sum of k_s²) / K)``, and the squared error of the sum is ``K * v``.
     """
-    outputs: list[tuple[str, GradientEdge]] = []
+    gram = weight @ weight.mT  # (groups, out/groups, out/groups)
+
+    def squared(moment: torch.Tensor) -> float:
+        product = moment @ gram  # as |W.T D W|² = tr(D G D G): nothing is as large as a patch squared
+        return (product * product.mT).sum().item()
+
+    shares = [len(share) / probes for share in torch.arange(probes).tensor_split(len(moments))]
+    total = moments.sum(0)
+    freedom = 1 - sum(share**2 for share in shares)
+    if freedom == 0 or squared(total) == 0:
+        return math.nan
+    scatter = sum(squared(term - share * total) for term, share in zip(moments, shares, strict=True))
+    return math.sqrt(scatter / freedom / squared(total))
+
+
+@contextmanager
+def _watched(network: nn.Module) -> Iterator[list[Output]]:
+    """Collect the outputs of convolutions that a forward pass meets."""
+    outputs: list[Output] = []
     training = {module: module.training for module in network.modules()}
     with ExitStack() as undo:
         for name, conv in conv_layers(network).items():
 
-            def keep(_module: nn.Module, _inputs: tuple, output: torch.Tensor, name: str = name) -> None:
-                outputs.append((name, get_gradient_edge(output)))
+            def keep(conv: nn.Module, _inputs: tuple, output: torch.Tensor, name: str = name) -> None:
+                outputs.append(Output(name, cast(nn.Conv2d, conv).groups, get_gradient_edge(output), output.nbytes))
 
             undo.callback(conv.register_forward_hook(keep).remove)
         undo.callback(lambda: [module.train(mode) for module, mode in training.items()])
@@ -193,7 +297,8 @@ def write(
     factors = {kind: {name: m.factor.float().cpu().numpy() for name, m in by.items()} for kind, by in matrices.items()}
     layers = {name: geometry(conv) for name, conv in conv_layers(network).items()}
     attributes["weights_fingerprint"] = weights_fingerprint(network)
-    store.write_features(path, store.Features(factors, layers, attributes), provenance)
+    errors = {name: matrix.standard_error for name, matrix in matrices["agop"].items()}
+    store.write_features(path, store.Features(factors, layers, attributes, errors), provenance)
 
 
 def read(path: str | Path) -> dict[str, dict[str, FeatureMatrix]]:
@@ -203,15 +308,14 @@ def read(path: str | Path) -> dict[str, dict[str, FeatureMatrix]]:
     """
     features = store.read_features(path)
 
-    def shape(layer: str) -> Shape:
+    def matrix(kind: str, layer: str) -> FeatureMatrix:
         attributes = features.layers[layer]
         rows, columns = attributes["kernel_size"]
-        return int(attributes["in_channels"] // attributes["groups"]), int(rows), int(columns)
+        shape = int(attributes["in_channels"] // attributes["groups"]), int(rows), int(columns)
+        error = features.standard_errors[layer] if kind == "agop" else 0.0
+        return FeatureMatrix(torch.from_numpy(features.factors[kind][layer]), shape, error)
 
-    return {
-        kind: {name: FeatureMatrix(torch.from_numpy(factor), shape(name)) for name, factor in by.items()}
-        for kind, by in features.factors.items()
-    }
+    return {kind: {layer: matrix(kind, layer) for layer in by} for kind, by in features.factors.items()}
 
 
 # ------------------------------------------------------------------------------------------------- comparing them

@@ -5,12 +5,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from ansatz.archives import Archive
+from ansatz.devices import autocast
 from ansatz.errors import UserError
 from ansatz.seeds import stream
 from ansatz.store import atomic, fingerprint
@@ -73,12 +74,30 @@ def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float 
         nn.Dropout(),
         nn.Linear(hidden, classes),
     )
-    pool, flatten = nn.AdaptiveAvgPool2d((7, 7)), nn.Flatten()
+    pool, flatten = AveragePool((7, 7)), nn.Flatten()
     return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=flatten, classifier=classifier))
 
 
 for _name, _stages in VGG_STAGES.items():
     network(_name)(partial(vgg, _stages))
+
+
+class AveragePool(nn.AdaptiveAvgPool2d):
+    """PyTorch's pooling to a given size, as two matrix products where it would not repeat bit by bit on a GPU."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the averages, (n, channels, rows, columns), of x (n, channels, height, width)."""
+        if not torch.are_deterministic_algorithms_enabled():
+            return super().forward(x)
+        rows, columns = map(self._bins, cast(tuple[int, int], self.output_size), x.shape[2:], (x, x))
+        return rows @ x @ columns.mT
+
+    @staticmethod
+    def _bins(count: int, length: int, like: torch.Tensor) -> torch.Tensor:
+        bins, positions = torch.arange(count, device=like.device)[:, None], torch.arange(length, device=like.device)
+        first, end = bins * length // count, ((bins + 1) * length + count - 1) // count
+        inside = ((first <= positions) & (positions < end)).to(like.dtype)  # (count, length)
+        return inside / inside.sum(1, keepdim=True)
 
 
 # ------------------------------------------------------------------------------------------------- what they are for
@@ -109,6 +128,54 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
         if (in_channels, width) != (3, 1.0):
             raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
         return models.get_model(name, weights=None, num_classes=classes)
+
+
+def forward(network: nn.Module, x: torch.Tensor, precision: str = "float32") -> torch.Tensor:
+    """Return the logits of images, in float32 at least.
+
+    Parameters
+    ----------
+    network : nn.Module
+    x : Tensor
+        (n, channels, height, width), on the network's device and of its type.
+    precision : str
+        What is computed in, of `ansatz.devices.PRECISIONS`: parameters and logits keep float32.
+
+    Returns
+    -------
+    Tensor
+        (n, classes).
+    """
+    with autocast(x.device, precision):
+        logits = network(x.contiguous(memory_format=torch.channels_last))
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def activation_bytes(network: nn.Module, image: torch.Tensor, precision: str = "float32") -> int:
+    """Return the bytes that a forward pass keeps of each image for a backward pass.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode.
+    image : Tensor
+        (1, channels, height, width).
+    precision : str
+        As for `forward`.
+    """
+
+    def kept(images: int) -> int:
+        storages: dict[int, int] = {}
+
+        def count(tensor: torch.Tensor) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            _logits = forward(network, image.expand(images, -1, -1, -1), precision)  # alive until all is counted
+        return sum(storages.values())
+
+    return kept(2) - kept(1)  # parameters, and what autocast makes of them, are kept once
 
 
 def conv_layers(network: nn.Module) -> dict[str, nn.Conv2d]:

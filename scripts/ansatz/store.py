@@ -8,7 +8,8 @@
 ``features.h5``
     ``nfm/<layer>/factor`` and ``agop/<layer>/factor``, float32 (groups, rank, patch), layers in the network's order;
     a feature matrix is ``factor.T @ factor``, group by group. Attributes of a layer: ``kernel_size``, ``stride``,
-    ``padding``, ``dilation``, ``groups``, ``in_channels``, ``out_channels``; of the file: ``images``, ``estimator``,
+    ``padding``, ``dilation``, ``groups``, ``in_channels``, ``out_channels``, and in ``agop`` ``standard_error``, that
+    of the estimate, relative to the matrix (0 where it is exact); of the file: ``images``, ``estimator``,
     ``source``, ``weights_fingerprint``, ``fingerprint``, ``provenance``.
 ``metrics.csv``
     One row an epoch, in the columns `METRICS`.
@@ -26,7 +27,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,17 +120,33 @@ def _opened(path: str | os.PathLike[str], what: str) -> Iterator[h5py.File]:
 # ------------------------------------------------------------------------------------------------- datasets
 @dataclass(frozen=True)
 class Part:
-    """One part of a dataset: images uint8 (N, C, H, W), labels int64 (N,)."""
+    """One part of a dataset: some rows of a pool of images, which several parts may share.
 
-    images: np.ndarray
+    Attributes
+    ----------
+    pool : ndarray
+        uint8 (M, C, H, W); mapped from its file, where it was read, so that only what is used takes memory.
+    labels : ndarray
+        int64 (N,), of the rows.
+    rows : ndarray or slice
+        int64 (N,); all, where nothing else is said.
+    """
+
+    pool: np.ndarray
     labels: np.ndarray
+    rows: np.ndarray | slice = field(default_factory=lambda: slice(None))
+
+    @property
+    def images(self) -> np.ndarray:
+        """The part's images in memory, uint8 (N, C, H, W)."""
+        return self.pool[self.rows]
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, indices: np.ndarray) -> "Part":
         """Return the part's images and labels at `indices`."""
-        return Part(self.images[indices], self.labels[indices])
+        return Part(self.pool, self.labels[indices], np.arange(len(self.pool))[self.rows][indices])
 
 
 @dataclass(frozen=True)
@@ -182,7 +199,7 @@ def write_dataset(
 
 
 def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", "validation", "test")) -> Dataset:
-    """Read a ``dataset.h5``, and of its images only the `parts` named (those of them that exist).
+    """Read a ``dataset.h5``, and of its parts only those named that exist; the images stay mapped from the file.
 
     Raises
     ------
@@ -190,11 +207,11 @@ def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", 
         If the file is truncated or no ``dataset.h5``.
     """
     with _opened(path, "dataset.h5") as file:
-        images, labels = file["images"][...], file["labels"][...]
+        images, labels = _mapped(file["images"]), file["labels"][...]
         wanted = {part: file[f"split/{part}"][...] for part in parts if f"split/{part}" in file}
-        found = {part: Part(images[indices], labels[indices]) for part, indices in wanted.items()}
+        found = {part: Part(images, labels[indices], indices) for part, indices in wanted.items()}
         if "test" in parts and "test" in file:
-            found["test"] = Part(file["test/images"][...], file["test/labels"][...])
+            found["test"] = Part(_mapped(file["test/images"]), file["test/labels"][...])
         return Dataset(
             name=file.attrs["name"],
             classes=tuple(file["classes"].asstr()[...]),
@@ -203,6 +220,14 @@ def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", 
             parts=found,
             fingerprint=file.attrs["fingerprint"],
         )
+
+
+def _mapped(stored: h5py.Dataset) -> np.ndarray:
+    """Map an array that lies in one piece; changes of it would not reach the file."""
+    offset = stored.id.get_offset()
+    if offset is None:  # in chunks, as another program may have written it
+        return stored[...]
+    return np.memmap(stored.file.filename, stored.dtype, mode="c", offset=offset, shape=stored.shape)
 
 
 # ------------------------------------------------------------------------------------------------- feature matrices
@@ -218,11 +243,14 @@ class Features:
         ``layers[layer]``: the convolution's geometry, as in the file's attributes.
     attributes : dict
         What holds for the whole file: images, estimator, source, weights' hash, fingerprint.
+    standard_errors : dict
+        ``standard_errors[layer]`` of AGOP's estimate, relative; 0 where it is exact.
     """
 
     factors: Mapping[str, Mapping[str, np.ndarray]]
     layers: Mapping[str, Mapping[str, Any]]
     attributes: Mapping[str, Any]
+    standard_errors: Mapping[str, float]
 
 
 def write_features(path: str | os.PathLike[str], features: Features, provenance: Mapping[str, Any]) -> None:
@@ -233,6 +261,8 @@ def write_features(path: str | os.PathLike[str], features: Features, provenance:
             for layer, factor in features.factors[kind].items():
                 group[f"{layer}/factor"] = factor
                 group[layer].attrs.update(features.layers[layer])
+        for layer, error in features.standard_errors.items():
+            file[f"agop/{layer}"].attrs["standard_error"] = error
         arrays = [factor for kind in KINDS for factor in features.factors[kind].values()]
         file.attrs.update(features.attributes, fingerprint=fingerprint(*arrays), provenance=json.dumps(provenance))
 
@@ -247,8 +277,9 @@ def read_features(path: str | os.PathLike[str]) -> Features:
     """
     with _opened(path, "features.h5") as file:
         factors = {kind: {layer: group["factor"][...] for layer, group in file[kind].items()} for kind in KINDS}
-        layers = {layer: dict(group.attrs) for layer, group in file[KINDS[0]].items()}
-        return Features(factors, layers, dict(file.attrs))
+        layers = {layer: dict(group.attrs) for layer, group in file["nfm"].items()}
+        errors = {layer: float(group.attrs["standard_error"]) for layer, group in file["agop"].items()}
+        return Features(factors, layers, dict(file.attrs), errors)
 
 
 # ------------------------------------------------------------------------------------------------- runs

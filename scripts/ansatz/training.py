@@ -8,6 +8,8 @@ import hashlib
 import json
 import logging
 import math
+import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +25,11 @@ from tqdm import tqdm
 
 from ansatz import store
 from ansatz.batches import Images
-from ansatz.networks import weights_fingerprint
+from ansatz.networks import activation_bytes, forward, weights_fingerprint
 from ansatz.seeds import stream
 
 LOG = logging.getLogger(__name__)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LONG = 1e10  # pixels over all epochs: a run of so many takes minutes on a GPU, longer than compiling its network
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Protocol:
     epochs, batch_size : int
     learning_rate, momentum, weight_decay : float
     precision : str
-        One of `PRECISIONS`: what forward passes compute in (autocast); parameters stay float32.
+        One of `ansatz.devices.PRECISIONS`: what passes compute in (autocast); parameters stay float32.
+    compile : bool or str
+        Whether training steps run compiled: ``auto`` is yes on a GPU, in runs long enough to pay for it. Compiled
+        networks draw other dropout masks, of the same distribution.
     """
 
     epochs: int = 20
@@ -48,6 +53,7 @@ class Protocol:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     precision: str = "float32"
+    compile: bool | str = "auto"
 
 
 @dataclass
@@ -180,6 +186,7 @@ def train(
     *,
     seed: int,
     checkpoint: Checkpoint | None = None,
+    compiled: str | Path | None = None,
     title: str = "",
 ) -> Run:
     """Train a network in place, on the device of the images.
@@ -195,6 +202,8 @@ def train(
         Of orders and dropout masks.
     checkpoint : Checkpoint, optional
         Saved each epoch, and gone on from.
+    compiled : path, optional
+        The folder in which runs share what PyTorch's compiler made.
     title : str
         What the log and the progress bar call the run.
 
@@ -203,9 +212,10 @@ def train(
     Run
         Of `protocol.epochs` rows, or fewer where a loss was not finite: the last one says so then.
     """
-    device = images["train"].labels.device
+    device = images["train"].device
     cast(Any, network).to(device=device, memory_format=torch.channels_last)  # torch 2.13 does not type this call
     optimizer = SGD(network, protocol)
+    step = _compiled(network, images["train"], protocol, compiled)
     run = Run()
     if checkpoint and (state := checkpoint.load()):
         network.load_state_dict(state["network"])
@@ -215,7 +225,7 @@ def train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         while len(run.rows) < protocol.epochs and not run.diverged:
             epoch = len(run.rows) + 1
-            row = _epoch(network, optimizer, images["train"], protocol, seed, epoch, title)
+            row = _epoch(network, step, optimizer, images["train"], protocol, seed, epoch, title)
             for part in [name for name in ("train_eval", "validation") if name in images]:
                 row[f"{part}_loss"], row[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
             finite = all(math.isfinite(value) for name, value in row.items() if name.endswith("_loss"))
@@ -238,19 +248,37 @@ def evaluate_best(network: nn.Module, run: Run, images: Mapping[str, Images], pr
 
 
 def evaluate(network: nn.Module, images: Images, protocol: Protocol) -> tuple[float, float]:
-    """Return mean cross-entropy and accuracy, in evaluation mode."""
+    """Return mean cross-entropy and accuracy in evaluation mode, in batches as large as the images' memory allows."""
     network.eval()
-    totals = torch.zeros(2, dtype=torch.float64, device=images.labels.device)  # (loss, correct)
+    one, _ = next(images.batches(1))
+    size = max(protocol.batch_size, images.memory // activation_bytes(network, one, protocol.precision))
+    totals = torch.zeros(2, dtype=torch.float64, device=images.device)  # (loss, correct)
     with torch.inference_mode():
-        for x, y in images.batches(protocol.batch_size):
-            logits = _forward(network, x, protocol)  # (n, classes)
+        for x, y in images.batches(size):
+            logits = forward(network, x, protocol.precision)  # (n, classes)
             totals += torch.stack([cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
     loss, accuracy = (totals / len(images)).tolist()
     return loss, accuracy
 
 
+def _compiled(network: nn.Module, images: Images, protocol: Protocol, cache: str | Path | None) -> nn.Module:
+    """Return what takes full batches: the network, compiled where that is asked for or pays."""
+    wanted = protocol.compile
+    if wanted == "auto":
+        pixels = protocol.epochs * len(images) * images.size**2
+        wanted = images.device.type == "cuda" and pixels >= LONG and shutil.which("cc") is not None
+    if not wanted:
+        return network
+    LOG.info("compiling the network")
+    if cache:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(cache).absolute())
+    mode = "reduce-overhead" if images.device.type == "cuda" else None  # CUDA graphs: full batches are of one shape
+    return cast(nn.Module, torch.compile(network, dynamic=False, mode=mode))
+
+
 def _epoch(
     network: nn.Module,
+    step: nn.Module,
     optimizer: SGD,
     images: Images,
     protocol: Protocol,
@@ -259,15 +287,15 @@ def _epoch(
     title: str,
 ) -> dict[str, Any]:
     network.train()
-    device = images.labels.device
     torch.manual_seed(stream(seed, "dropout", epoch))
-    order = torch.from_numpy(np.random.default_rng(stream(seed, "order", epoch)).permutation(len(images))).to(device)
-    totals = torch.zeros(2, dtype=torch.float64, device=device)  # (loss, correct): read once, at the epoch's end
+    order = torch.from_numpy(np.random.default_rng(stream(seed, "order", epoch)).permutation(len(images)))
+    totals = torch.zeros(2, dtype=torch.float64, device=images.device)  # (loss, correct): read at the epoch's end
     start = time.perf_counter()
     label = f"{title} {epoch}/{protocol.epochs}"
     with tqdm(total=len(images), desc=label, unit="img", leave=False, disable=None) as bar:
         for x, y in images.batches(protocol.batch_size, order):
-            logits = _forward(network, x, protocol)  # (n, classes)
+            full = len(y) == protocol.batch_size
+            logits = forward(step if full else network, x, protocol.precision)  # (n, classes)
             loss = cross_entropy(logits, y)
             loss.backward()
             optimizer.step()
@@ -283,13 +311,6 @@ def _epoch(
         "images_per_second": len(images) / seconds,
         "seconds": seconds,
     }
-
-
-def _forward(network: nn.Module, x: torch.Tensor, protocol: Protocol) -> torch.Tensor:
-    x = x.contiguous(memory_format=torch.channels_last)
-    dtype = PRECISIONS[protocol.precision]
-    with torch.autocast(x.device.type, dtype, enabled=dtype is not torch.float32):
-        return network(x).float()
 
 
 def _line(row: Mapping[str, Any], epochs: int) -> str:

@@ -13,6 +13,7 @@ from torch.nn.functional import unfold
 from ansatz import feature_matrices as fm
 from ansatz.errors import UserError
 from ansatz.feature_matrices import FeatureMatrix
+from ansatz.initializers import initialize
 from ansatz.networks import build, conv_layers
 
 
@@ -115,6 +116,65 @@ def test_more_probes_are_closer():
     cosines = [fm.cosine(fm.agop(network, [x], probes=k)["2"], exact) for k in (1, 500)]
     assert cosines[0] < cosines[1]
     assert cosines[1] > 0.999
+
+
+@settings(max_examples=25)
+@given(networks(), st.sampled_from([None, 1, 3, 11]), st.sampled_from([1, 300, 10**9]))
+def test_neither_batches_nor_memory_change_the_result(case, probes, memory):
+    """Each image has its own probes, and sums do not depend on how they are cut."""
+    network, x = case
+    whole = fm.agop(network, [x], probes=probes)
+    cut = fm.agop(network, x.split(1), probes=probes, memory=memory)
+    for layer, matrix in whole.items():
+        scale = float(matrix.dense().abs().max() + 1e-30)
+        torch.testing.assert_close(cut[layer].dense(), matrix.dense(), rtol=1e-9, atol=1e-9 * scale)
+        assert cut[layer].standard_error == pytest.approx(matrix.standard_error, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("probes", [2, 8, 20])
+def test_the_standard_error_is_the_errors_root_mean_square(probes):
+    """Over 300 seeds; the estimate of a square from S - 1 degrees of freedom has a mean that is known to 5 %."""
+    network, x = small_network()
+    exact = fm.agop(network, [x])
+    estimates = [fm.agop(network, [x], probes=probes, seed=seed) for seed in range(300)]
+    for layer, matrix in exact.items():
+        dense, norm = matrix.dense(), matrix.dense().norm()
+        errors = [(one[layer].dense() - dense).norm() / norm for one in estimates]
+        told = [one[layer].standard_error * one[layer].dense().norm() / norm for one in estimates]
+        truth, found = (float(torch.tensor(values).square().mean().sqrt()) for values in (errors, told))
+        assert found == pytest.approx(truth, rel=0.2)
+
+
+def test_what_is_exact_has_no_standard_error_and_one_probe_does_not_tell_its_own():
+    network, x = small_network()
+    assert {matrix.standard_error for matrix in fm.agop(network, [x]).values()} == {0.0}
+    estimate = fm.agop(network, [x], probes=1)["0"]
+    assert math.isnan(estimate.standard_error)
+    assert fm.agop(network, [x], probes=2)["0"].scaled(4).standard_error > 0
+    assert math.isnan(fm.agop(network, [x], probes=2)["0"].square_root().standard_error)
+
+
+def test_bfloat16_is_near_and_sums_in_float32():
+    """10 to 16 layers of rounding to 8 bits; the global precision of products is left as it was."""
+    torch.manual_seed(0)
+    network, x = build("vgg11", 5, seed=0, width=0.25), torch.randn(4, 3, 32, 32)
+    initialize(network, "kaiming_normal", seed=0)
+    exact, rounded = fm.agop(network, [x]), fm.agop(network, [x], precision="bfloat16")
+    assert all(fm.cosine(exact[layer], rounded[layer]) > 0.99 for layer in exact)
+    assert {matrix.factor.dtype for matrix in rounded.values()} == {torch.float32}
+    assert torch.get_float32_matmul_precision() == "highest"
+    gradients = torch.randn(1, 1000, 4, 8, 8).bfloat16()
+    z = gradients.double().movedim(2, -1).flatten(0, -2)
+    torch.testing.assert_close(fm._second_moment(gradients, 1)[0].double(), z.mT @ z, rtol=1e-4, atol=0.02)
+
+
+def test_the_batch_is_as_large_as_the_memory_allows():
+    network, x = small_network()
+    one = fm.batch_size(network, x[:1], 1)
+    many = fm.batch_size(network, x[:1], 10**6)
+    kept = 8 * (3 * 8 * 8 + 4 * 6 * 6 + 4 * 6 * 6 + 6 * 4 * 4 + 6 * 4 * 4)  # inputs, and what ReLU keeps; flattened
+    assert one == 1
+    assert many == pytest.approx(10**6 / kept, rel=0.35)
 
 
 def test_scaling_the_logits_scales_agop_by_the_square_and_leaves_the_correlation():
@@ -221,13 +281,14 @@ def test_no_dense_matrix_of_a_vgg_is_made(monkeypatch):
 
 def test_on_file_and_back(tmp_path):
     network, x = small_network()
-    matrices = {"nfm": fm.nfm(network), "agop": fm.agop(network, [x])}
+    matrices = {"nfm": fm.nfm(network), "agop": fm.agop(network, [x], probes=3)}
     fm.write(tmp_path / "features.h5", network, matrices, {}, images=6, estimator="exact", source="test")
     read = fm.read(tmp_path / "features.h5")
     for kind, by_layer in matrices.items():
         assert list(read[kind]) == list(by_layer)
         for layer, matrix in by_layer.items():
             assert read[kind][layer].shape == matrix.shape
+            assert read[kind][layer].standard_error == matrix.standard_error
             torch.testing.assert_close(read[kind][layer].factor, matrix.factor.float())
 
 

@@ -2,11 +2,23 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
+from torch import nn
 from torchvision import models
 
 from ansatz.errors import UserError
-from ansatz.networks import NETWORKS, build, conv_layers, load_weights, published_weights, save_weights
+from ansatz.networks import (
+    NETWORKS,
+    AveragePool,
+    activation_bytes,
+    build,
+    conv_layers,
+    load_weights,
+    published_weights,
+    save_weights,
+)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -126,3 +138,21 @@ def test_torchvisions_weights_are_known_by_name():
     assert (archive.file, archive.sha256) == ("vgg11-8a719046.pth", "8a719046")
     with pytest.raises(UserError, match=r"torchvision has no 'VGG11_Weights\.V9'"):
         published_weights("VGG11_Weights.V9")
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9))
+def test_pooling_that_repeats_on_a_gpu_is_pytorchs(rows, columns, side):
+    x = torch.randn(2, 3, rows, columns, dtype=torch.float64)
+    plain = AveragePool((side, side))(x)
+    torch.use_deterministic_algorithms(True)
+    try:
+        torch.testing.assert_close(AveragePool((side, side))(x), plain)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_activations_are_counted_an_image():
+    """A convolution keeps its input, an in-place ReLU its output, pooling its input and int64 places."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
+    kept = 4 * (3 * 8 * 8 + 4 * 6 * 6 + 4 * 3 * 3) + 8 * 4 * 3 * 3
+    assert activation_bytes(network.eval(), torch.zeros(1, 3, 8, 8)) == kept

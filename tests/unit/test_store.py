@@ -44,7 +44,7 @@ def test_broken_files_are_named(tmp_path, read, harm):
     elif harm == "remove":
         path.unlink()
     elif read is store.read_dataset:
-        store.write_features(path, store.Features({"nfm": {}, "agop": {}}, {}, {}), {})
+        store.write_features(path, store.Features({"nfm": {}, "agop": {}}, {}, {}, {}), {})
     with pytest.raises(UserError, match=r"file.h5: not a readable") as caught:
         read(path)
     assert "\n" not in str(caught.value)

@@ -113,7 +113,7 @@ def test_a_killed_run_goes_on_to_bit_identical_numbers(data, tmp_path, monkeypat
     epoch = training._epoch
 
     def killed(*arguments):
-        if arguments[5] > after:
+        if arguments[6] > after:
             raise Killed
         return epoch(*arguments)
 
@@ -194,29 +194,66 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32_parameters(data):
 
 def test_evaluation_is_in_evaluation_mode_over_every_image(data):
     net = network()
-    images = Images(data.parts["validation"], data.mean, data.std, size=8, channels=1, device=CPU)
+    images = images_of(data)["validation"]
     loss, accuracy = evaluate(net, images, Protocol(batch_size=7))
     with torch.inference_mode():
-        x, y = images.batch(slice(None))
+        x, y = next(images.batches(len(images)))
         logits = net.eval()(x)
     assert loss == pytest.approx(cross_entropy(logits, y).item(), abs=1e-6)
     assert accuracy == (logits.argmax(1) == y).double().mean().item()
+
+
+def test_the_evaluations_batches_follow_the_memory_and_change_nothing(data, monkeypatch):
+    sizes = []
+    inner = Images.batches
+    monkeypatch.setattr(
+        Images, "batches", lambda self, size, order=None: (sizes.append(size), inner(self, size, order))[1]
+    )
+    found = []
+    for memory in (20 * 64, 10**9):  # the pool fits just in
+        images = on_device(data, size=8, channels=1, device=CPU, memory=memory)["validation"]
+        found.append(evaluate(network(), images, Protocol(batch_size=7)))
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert sizes[:2] == [1, 7], "at least as large as in training"
+    assert sizes[3] > 1000
+
+
+def test_compiled_steps_learn_the_same(data, tmp_path):
+    """Without dropout, as compiled networks draw other masks; what was compiled lies where later runs find it."""
+    plain, compiled = network(), network()
+    plain[3] = compiled[3] = nn.Identity()
+    rows = [
+        train(net, images_of(data), replace(PROTOCOL, compile=on), seed=0, compiled=tmp_path).rows
+        for net, on in ((plain, False), (compiled, True))
+    ]
+    for a, b in zip(*rows, strict=True):
+        assert b["train_loss"] == pytest.approx(a["train_loss"], abs=1e-4)
+        assert b["validation_loss"] == pytest.approx(a["validation_loss"], abs=1e-4)
+    assert list(tmp_path.iterdir())
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+
+
+def test_auto_does_not_compile_on_the_cpu(data, caplog):
+    with caplog.at_level("INFO"):
+        train(network(), images_of(data), Protocol(epochs=1), seed=0)
+    assert "compiling" not in caplog.text
 
 
 def test_a_training_does_not_wait_for_modules_that_it_does_without():
     """Importing each of these takes as long as training a small network for an epoch or more."""
     code = """if True:
         import sys, numpy as np, torch
-        from ansatz.batches import Images
+        from ansatz.batches import on_device
         from ansatz.initializers import initialize
         from ansatz.networks import build
-        from ansatz.store import Part, write_metrics
+        from ansatz.store import Dataset, Part, write_metrics
         from ansatz.training import Checkpoint, Protocol, train
         part = Part(np.zeros((2, 1, 8, 8), np.uint8), np.arange(2))
-        images = Images(part, np.zeros(1), np.ones(1), size=32, channels=3, device=torch.device("cpu"))
+        data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {"train": part}, "")
+        images = on_device(data, size=32, channels=3, device=torch.device("cpu"))
         network = build("vgg11", 2, seed=0, width=0.01)
         initialize(network, "normal", seed=0)
-        run = train(network, {"train": images}, Protocol(epochs=1), seed=0)
+        run = train(network, images, Protocol(epochs=1), seed=0)
         slow = {"torch._dynamo", "torchvision", "pandas", "sklearn", "matplotlib"} & sys.modules.keys()
         sys.exit(", ".join(slow) or None)
     """

@@ -14,9 +14,9 @@ import yaml
 
 from ansatz import initializers
 from ansatz.datasets import DATASETS
+from ansatz.devices import PRECISIONS
 from ansatz.figures import CURVES
 from ansatz.networks import NETWORKS, build, conv_layers
-from ansatz.training import PRECISIONS
 from real_data import ROOT
 
 SCRIPTS = ROOT / "scripts"
@@ -61,7 +61,7 @@ def test_scripts_are_short_and_know_no_config(script):
 def test_imports_run_one_way():
     """A module of the library imports none above it."""
     order = ["job", "training", "figures", "statistics", "initializers", "feature_matrices", "networks", "batches"]
-    order += ["datasets", "archives", "store", "provenance", "seeds", "errors"]
+    order += ["devices", "datasets", "archives", "store", "provenance", "seeds", "errors"]
     modules = {path.stem: path for path in (SCRIPTS / "ansatz").glob("*.py") if path.stem != "__init__"}
     assert sorted(modules) == sorted(order)
     for name, path in modules.items():
@@ -87,6 +87,7 @@ def test_enums_are_the_codes_registries():
     assert defs["dataset"]["enum"] == list(DATASETS)
     assert defs["network"]["enum"] == list(NETWORKS)
     assert defs["training"]["properties"]["precision"]["enum"] == list(PRECISIONS)
+    assert SCHEMA["properties"]["feature_matrices"]["properties"]["precision"]["enum"] == list(PRECISIONS)
     layers = {name: list(conv_layers(build(name, 2, seed=0, width=0.01))) for name in NETWORKS}
     assert defs["layers"]["const"] == layers
     assert SCHEMA["properties"]["covariance_scaling"]["enum"] == list(initializers.COVARIANCE_SCALINGS)

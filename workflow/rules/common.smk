@@ -15,7 +15,13 @@ SCRIPTS = Path(workflow.basedir).parent / "scripts"
 TORCH, TABLES = "../../envs/torch.yaml", "../../envs/tables.yaml"
 
 NETWORK = {key: config["network"][key] for key in ("name", "width", "in_channels")}
-IMAGE_SIZE = config["network"]["image_size"]
+IMAGES = {
+    "size": config["network"]["image_size"],
+    "channels": config["network"]["in_channels"],
+    "memory": config["memory"] and int(config["memory"] * 1e9),
+}
+DEVICE = {"name": config["device"], "deterministic": config["deterministic"]}
+COMPILED = f"{RESULTS}/compiled"
 GPU = 0 if config["device"] == "cpu" else 1
 
 

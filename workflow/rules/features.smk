@@ -41,12 +41,13 @@ rule extract_features:
         mem_mb=16000,
         runtime="2h",
     params:
-        **config["feature_matrices"],
+        sample=config["feature_matrices"]["images"],
+        estimator={key: config["feature_matrices"][key] for key in ("probes", "precision")},
         network=SOURCE_NETWORK,
         classes=SOURCE_CLASSES,
-        image_size=IMAGE_SIZE,
+        images=IMAGES,
         source=f"{SOURCE_KIND} {SOURCE.get('weights', SOURCE.get('path', SOURCE.get('dataset')))}",
-        device=config["device"],
+        device=DEVICE,
     message:
         "extract the feature matrices of {params.source}"
     script:

@@ -26,11 +26,12 @@ rule pretrain:
         runtime="8h",
     params:
         network=NETWORK,
-        image_size=IMAGE_SIZE,
+        images=IMAGES,
         initializer=SOURCE.get("initializer"),
         protocol=SOURCE.get("training"),
         seed=SOURCE.get("seed"),
-        device=config["device"],
+        device=DEVICE,
+        compiled=COMPILED,
         checkpoint=f"{RESULTS}/source/pretrained.checkpoint",
     message:
         "pretrain the source network"

@@ -22,10 +22,11 @@ rule train:
         runtime="8h",
     params:
         network=NETWORK,
-        image_size=IMAGE_SIZE,
+        images=IMAGES,
         covariance=covariance_if_needed,
         protocol=config["training"],
-        device=config["device"],
+        device=DEVICE,
+        compiled=COMPILED,
         # Beside the output, but no output: it outlives a killed job, and the run goes on from it.
         checkpoint=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/checkpoint.pt",
     message:

@@ -1,0 +1,61 @@
+"""What a process computes with."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ansatz.devices import CPU_MEMORY, take_device, working_memory
+from ansatz.errors import UserError
+from real_data import ROOT
+
+
+def test_an_absent_gpu_is_named():
+    with pytest.raises(UserError, match="cuda:7 is not there"):
+        take_device("cuda:7", threads=1)
+    assert take_device("auto", threads=torch.get_num_threads()).type in ("cpu", "cuda")
+
+
+def test_the_cpus_memory_is_the_same_on_every_machine():
+    assert working_memory(torch.device("cpu")) == CPU_MEMORY
+
+
+def in_a_process(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_deterministic_is_for_the_whole_process_and_off_otherwise():
+    code = """if True:
+        import os, torch
+        from ansatz.devices import take_device
+        for deterministic in (True, False):
+            take_device("cpu", 1, deterministic=deterministic)
+            print(torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
+    """
+    assert in_a_process(code) == ["True", ":4096:8", "False", ":4096:8"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_freed_memory_is_kept_for_the_next_batch():
+    """A block that was freed and taken again faults no page in: count the faults of ten such blocks of 64 MiB."""
+    code = """if True:
+        import resource, sys, torch
+        from ansatz.devices import take_device
+        faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        counts = []
+        for keep in (False, True):
+            if keep:
+                take_device("cpu", 1)
+                torch.ones(2**24)
+            before = faults()
+            for _ in range(10):
+                torch.ones(2**24)
+            counts.append(faults() - before)
+        print(*counts)
+    """
+    given_back, kept = map(int, in_a_process(code))
+    assert kept < given_back / 10
