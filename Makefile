@@ -1,6 +1,7 @@
 # The commands of this repository; each sets up what it needs.
 #   make run     the default study: results/digits/table.md, results/digits/figures/, results/report.html
 #   make test    all tests
+#   make benchmark  what is fast and how fast, in half an hour: results/benchmarks/
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -12,7 +13,7 @@ ENVIRONMENT := .venv/requirements.lock
 # Programs of the environment find each other, and Snakemake its jobs' Python.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint format lock clean
+.PHONY: run test benchmark lint format lock clean
 
 run: $(ENVIRONMENT)
 	snakemake --cores all
@@ -20,6 +21,9 @@ run: $(ENVIRONMENT)
 
 test: $(ENVIRONMENT)
 	pytest
+
+benchmark: $(ENVIRONMENT)
+	PYTHONPATH=scripts:tests python -m benchmarks
 
 lint: $(ENVIRONMENT)
 	ruff check .

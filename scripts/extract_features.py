@@ -17,7 +17,7 @@ with job(snakemake.log[0]) as log:
     images = on_device(data, **params.images, device=device)["train"]
     order = images.sample(params.sample, seed=0)
     one, _ = next(images.batches(1))
-    size = feature_matrices.batch_size(network.to(device), one, images.memory, params.estimator["precision"])
+    size = feature_matrices.batch_size(network.to(device), one, images.memory)
     nfm = feature_matrices.nfm(network)
     agop = feature_matrices.agop(network, (x for x, _ in images.batches(size, order)), **params.estimator)
     for layer in nfm:

@@ -45,8 +45,8 @@ def take_device(name: str, threads: int, *, deterministic: bool = False) -> torc
     torch.backends.cudnn.benchmark = not deterministic  # the fastest of several algorithms, found anew by each process
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)  # imports PyTorch's compiler, hence not called with False
         cast(Any, torch.utils.deterministic).fill_uninitialized_memory = False  # of use in debugging only
-    torch.use_deterministic_algorithms(deterministic)
     LOG.info("device: %s", torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {threads} threads")
     return device
 

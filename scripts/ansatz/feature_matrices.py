@@ -15,12 +15,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.grad import conv2d_input
 
 from ansatz import store
 from ansatz.errors import UserError
@@ -127,8 +129,8 @@ def agop(
     seed : int
         Of the probes.
     precision : str
-        What the passes compute in, of `ansatz.devices.PRECISIONS`; second moments are never summed in less than
-        float32.
+        What gradients are multiplied in, of `ansatz.devices.PRECISIONS`. The forward pass is float32's, so that ReLU
+        and pooling choose as they do there, and second moments are summed in float32.
     memory : int
         Bytes of gradients that a backward pass may leave. It changes no result, but for rounding.
 
@@ -144,12 +146,12 @@ def agop(
     """
     moments: Moments = {}
     images = 0
-    with _watched(network) as outputs:
+    with _watched(network) as outputs, _gradients_in(precision, network):
         for x in batches:
             with torch.enable_grad():
-                logits = forward(network, x.detach().requires_grad_(), precision)  # (n, classes)
+                logits = forward(network, x.detach().requires_grad_())  # (n, classes)
             for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
-                _add_moments(moments, share, logits, directions, outputs, memory)
+                _add_moments(moments, share, logits, directions, outputs, memory, precision)
             images += len(x)
             del logits  # and with it what the forward pass kept, before the next one
             outputs.clear()
@@ -165,10 +167,52 @@ def agop(
     }
 
 
-def batch_size(network: nn.Module, image: torch.Tensor, memory: int, precision: str = "float32") -> int:
+def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
     """Return how many images `agop` can take at once in so many bytes; `image` is one of them, (1, channels, ...)."""
     with _watched(network):
-        return max(1, memory // activation_bytes(network, image, precision))
+        return max(1, memory // activation_bytes(network, image))
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution that passes gradients on in bfloat16."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, conv: nn.Conv2d, rounded: torch.Tensor) -> torch.Tensor:
+        ctx.conv, ctx.rounded, ctx.shape = conv, rounded, x.shape
+        return nn.Conv2d.forward(conv, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        geometry = ctx.conv.stride, ctx.conv.padding, ctx.conv.dilation, ctx.conv.groups
+        gradient = conv2d_input(ctx.shape, ctx.rounded, gradients[0].bfloat16(), *geometry)
+        return gradient.to(gradients[0].dtype), None, None
+
+
+@contextmanager
+def _gradients_in(precision: str, network: nn.Module) -> Iterator[None]:
+    """Let convolutions pass gradients on in bfloat16; whatever chooses by activations has those of float32."""
+    if precision == "float32":
+        yield
+        return
+    with ExitStack() as undo:
+        for conv in conv_layers(network).values():
+            if conv.padding_mode == "zeros" and not isinstance(conv.padding, str):  # what conv2d_input knows of
+                rounded = partial(_Convolution.apply, conv=conv, rounded=conv.weight.detach().bfloat16())
+                setattr(conv, "forward", rounded)  # noqa: B010  for mypy, to which a method is no attribute
+                undo.callback(delattr, conv, "forward")
+        yield
+
+
+@contextmanager
+def _products_in(precision: str) -> Iterator[None]:
+    """Multiply matrices of float32 as if they were of that precision, and sum in float32."""
+    before = torch.get_float32_matmul_precision()
+    if precision == "bfloat16":
+        torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
@@ -198,6 +242,7 @@ def _add_moments(
     directions: torch.Tensor,
     outputs: Sequence[Output],
     memory: int,
+    precision: str,
 ) -> None:
     """Add the second moments of the gradients at the layers' outputs, of so many directions at once as fit."""
     at_once = memory // max(1, sum(output.nbytes for output in outputs))
@@ -206,31 +251,21 @@ def _add_moments(
         gradients = torch.autograd.grad(
             logits, edges, some, retain_graph=True, allow_unused=True, is_grads_batched=True
         )
-        for output, gradient in zip(outputs, gradients, strict=True):
-            if gradient is not None:  # (k, n, out, height, width)
-                moment = _second_moment(gradient, output.groups)  # (groups, out/groups, out/groups)
-                of_layer = moments.setdefault(output.layer, {})
-                of_layer[share] = of_layer[share].add_(moment) if share in of_layer else moment
+        with _products_in(precision):
+            for output, gradient in zip(outputs, gradients, strict=True):
+                if gradient is not None:  # (k, n, out, height, width)
+                    moment = _second_moment(gradient, output.groups)  # (groups, out/groups, out/groups)
+                    of_layer = moments.setdefault(output.layer, {})
+                    of_layer[share] = of_layer[share].add_(moment) if share in of_layer else moment
 
 
 def _second_moment(gradient: torch.Tensor, groups: int) -> torch.Tensor:
-    """Sum ``g g.T`` over all but the channels; exactly in products and in float32 at least in sums."""
-    z = gradient.movedim(-3, -1).reshape(-1, groups, gradient.shape[-3] // groups).transpose(0, 1)  # (groups, N, out/g)
-    z = z.to(torch.promote_types(z.dtype, torch.float32))
-    if gradient.dtype is torch.bfloat16:  # which are few enough digits to be multiplied as such, and faster
-        with _matmul_precision("medium"):
-            return z.mT @ z
+    """Sum ``g g.T`` over all but the channels."""
+    z = gradient.movedim(-3, -1).flatten(0, -2)  # (N, out): no copy, where the channels are last in memory
+    if groups == 1:
+        return (z.mT @ z).unsqueeze(0)  # as a batch of one it would be copied
+    z = z.unflatten(1, (groups, -1)).transpose(0, 1)  # (groups, N, out/groups)
     return z.mT @ z  # (groups, out/groups, out/groups)
-
-
-@contextmanager
-def _matmul_precision(name: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _agop_matrix(conv: nn.Conv2d, shares: Sequence[torch.Tensor], average: int, probes: int | None) -> FeatureMatrix:
@@ -282,6 +317,7 @@ def _watched(network: nn.Module) -> Iterator[list[Output]]:
             undo.callback(conv.register_forward_hook(keep).remove)
         undo.callback(lambda: [module.train(mode) for module, mode in training.items()])
         network.eval()
+        cast(Any, network).to(memory_format=torch.channels_last)  # torch 2.13 does not type this call
         yield outputs
 
 

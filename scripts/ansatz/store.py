@@ -31,12 +31,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from ansatz.errors import UserError
 
-if TYPE_CHECKING:  # imported where it is used, as it takes a second, and trainings do without
+if TYPE_CHECKING:  # imported where they are used: pandas takes a second, and what needs no files does without h5py
+    import h5py
     import pandas as pd
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -109,7 +109,9 @@ def fingerprint(*arrays: np.ndarray) -> str:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], what: str) -> Iterator[h5py.File]:
+def _opened(path: str | os.PathLike[str], what: str) -> Iterator["h5py.File"]:
+    import h5py
+
     try:
         with h5py.File(path) as file:
             yield file
@@ -186,6 +188,8 @@ def write_dataset(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write ``dataset.h5``: `pool` with its `split` into ``train`` and ``validation`` indices, and the test part."""
+    import h5py
+
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         file["images"], file["labels"] = pool.images, pool.labels
         for part, indices in split.items():
@@ -222,7 +226,7 @@ def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", 
         )
 
 
-def _mapped(stored: h5py.Dataset) -> np.ndarray:
+def _mapped(stored: "h5py.Dataset") -> np.ndarray:
     """Map an array that lies in one piece; changes of it would not reach the file."""
     offset = stored.id.get_offset()
     if offset is None:  # in chunks, as another program may have written it
@@ -255,6 +259,8 @@ class Features:
 
 def write_features(path: str | os.PathLike[str], features: Features, provenance: Mapping[str, Any]) -> None:
     """Write ``features.h5``."""
+    import h5py
+
     with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
         for kind in KINDS:
             group = file.create_group(kind, track_order=True)

@@ -10,8 +10,10 @@ import logging
 import math
 import os
 import shutil
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +23,6 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim.sgd import sgd
-from tqdm import tqdm
 
 from ansatz import store
 from ansatz.batches import Images
@@ -292,7 +293,7 @@ def _epoch(
     totals = torch.zeros(2, dtype=torch.float64, device=images.device)  # (loss, correct): read at the epoch's end
     start = time.perf_counter()
     label = f"{title} {epoch}/{protocol.epochs}"
-    with tqdm(total=len(images), desc=label, unit="img", leave=False, disable=None) as bar:
+    with _progress(len(images), label) as progressed:
         for x, y in images.batches(protocol.batch_size, order):
             full = len(y) == protocol.batch_size
             logits = forward(step if full else network, x, protocol.precision)  # (n, classes)
@@ -300,7 +301,7 @@ def _epoch(
             loss.backward()
             optimizer.step()
             totals += torch.stack([loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()])
-            bar.update(len(y))
+            progressed(len(y))
     mean_loss, accuracy = (totals / len(images)).tolist()
     seconds = time.perf_counter() - start
     return {
@@ -311,6 +312,18 @@ def _epoch(
         "images_per_second": len(images) / seconds,
         "seconds": seconds,
     }
+
+
+@contextmanager
+def _progress(total: int, label: str) -> Iterator[Callable[[int], object]]:
+    """Give what counts images on a bar with images a second, on a terminal; a log gets its line at the epoch's end."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=label, unit="img", leave=False) as bar:
+        yield bar.update
 
 
 def _line(row: Mapping[str, Any], epochs: int) -> str:

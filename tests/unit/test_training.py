@@ -244,18 +244,45 @@ def test_a_training_does_not_wait_for_modules_that_it_does_without():
     code = """if True:
         import sys, numpy as np, torch
         from ansatz.batches import on_device
+        from ansatz.devices import take_device
         from ansatz.initializers import initialize
         from ansatz.networks import build
         from ansatz.store import Dataset, Part, write_metrics
         from ansatz.training import Checkpoint, Protocol, train
         part = Part(np.zeros((2, 1, 8, 8), np.uint8), np.arange(2))
         data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {"train": part}, "")
-        images = on_device(data, size=32, channels=3, device=torch.device("cpu"))
+        images = on_device(data, size=32, channels=3, device=take_device("cpu", 1))
         network = build("vgg11", 2, seed=0, width=0.01)
         initialize(network, "normal", seed=0)
         run = train(network, images, Protocol(epochs=1), seed=0)
         slow = {"torch._dynamo", "torchvision", "pandas", "sklearn", "matplotlib"} & sys.modules.keys()
         sys.exit(", ".join(slow) or None)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_library_computes_with_torch_alone():
+    """As on a machine that is lent for its GPU, with little more than PyTorch."""
+    code = """if True:
+        import sys
+        sys.modules.update(dict.fromkeys(("h5py", "tqdm", "pandas", "scipy", "sklearn", "matplotlib", "safetensors")))
+        import numpy as np
+        from ansatz import initializers, training
+        from ansatz.batches import on_device
+        from ansatz.devices import take_device
+        from ansatz.feature_matrices import agop, nfm
+        from ansatz.networks import build
+        from ansatz.store import Dataset, Part
+        part = Part(np.zeros((4, 1, 8, 8), np.uint8), np.arange(4) % 2)
+        data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {"train": part}, "")
+        images = on_device(data, size=32, channels=3, device=take_device("cpu", 1))
+        network = build("vgg11", 2, seed=0, width=0.01)
+        initializers.initialize(network, "nfm", seed=0, matrices={"nfm": nfm(network)})
+        training.train(network, images, training.Protocol(epochs=1), seed=0)
+        agop(network, (x for x, _ in images["train"].batches(2)), probes=2)
     """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False

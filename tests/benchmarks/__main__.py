@@ -1,0 +1,24 @@
+"""Measure all, or the parts named: print one table, and write it to results/benchmarks/.
+
+Nothing else should run meanwhile. It takes about half an hour on two cores.
+"""
+
+import importlib
+import sys
+
+from benchmarks.measure import Row, hardware, table
+from real_data import ROOT
+
+PARTS = ("training", "features", "initialization", "distribution", "workflow")
+
+if __name__ == "__main__":
+    file = ROOT / "results" / "benchmarks" / f"{'-'.join(sys.argv[1:]) or 'cpu'}.md"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for part in sys.argv[1:] or PARTS:
+        print(f"{part} ...", file=sys.stderr, flush=True)
+        rows += importlib.import_module(f"benchmarks.{part}").rows()
+        text = f"{hardware()}. Median (smallest–largest) of n runs in turn, each in its own process.\n\n{table(rows)}"
+        file.write_text(text)  # what is measured is not lost by what fails after it
+    print(text)
+    sys.exit(any(row.met is False for row in rows))

@@ -1,0 +1,195 @@
+"""The rows that need a GPU, in one call of at most 8 minutes; Python, torch and torchvision are enough.
+
+    export PYTHONPATH=scripts:tests
+    python -m benchmarks.gpu          # everything, on cuda
+    python -m benchmarks.gpu --try    # a few images on the CPU: whether it runs, not how fast
+
+What the time did not allow is said at the end.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn.functional import cross_entropy
+
+from ansatz.devices import take_device, working_memory
+from ansatz.feature_matrices import agop, batch_size
+from ansatz.networks import build
+from benchmarks import training
+from benchmarks.measure import Row, alone, hardware, table
+
+LIMIT = 7 * 60  # seconds after which nothing new is begun
+FLOP = 45.7e9  # of one image of VGG11 at 224 px, forward and backward
+GRID = 118e6  # image passes of the published grid: 4 datasets x 9 initializers x 3 seeds x 20 epochs
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of it: on a GPU, and to try it."""
+
+    device: str
+    large: int  # pixels
+    steps: int
+    images: int
+    matrix: int
+
+
+GPU = Scale("cuda", 224, 60, 128, 8192)
+TRIAL = Scale("cpu", 64, 2, 4, 256)
+
+
+def matrix_rate(scale: Scale) -> float:
+    """Return the FLOP/s of products of square bfloat16 matrices."""
+    a = torch.randn(scale.matrix, scale.matrix, device=scale.device, dtype=torch.bfloat16)
+    repeats = 50
+    for _ in range(5):
+        a @ a
+    finish(scale)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        a @ a
+    finish(scale)
+    return 2 * scale.matrix**3 * repeats / (time.perf_counter() - start)
+
+
+def extraction(scale: Scale, name: str, classes: int, probes: int | None, precision: str) -> float:
+    """Return the seconds an image of AGOP, in batches as large as the memory allows."""
+    device = take_device(scale.device, torch.get_num_threads())
+    network = build(name, classes, seed=0).eval().to(device)
+    x = torch.randn(scale.images, 3, scale.large, scale.large, device=device)
+    size = batch_size(network, x[:1], working_memory(device))
+    agop(network, x[:size].split(size), probes=probes, precision=precision)
+    finish(scale)
+    start = time.perf_counter()
+    agop(network, x.split(size), probes=probes, precision=precision)
+    finish(scale)
+    return (time.perf_counter() - start) / len(x)
+
+
+def together(scale: Scale, count: int) -> float:
+    """Return the seconds an image, of all, of so many trainings at 32 px at once, each a process of its own."""
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as processes:
+        each = [processes.submit(training.ours, 32, scale.steps * 4, "bfloat16", scale.device) for _ in range(count)]
+        return 1 / sum(1 / one.result() for one in each)
+
+
+def stacked(scale: Scale, count: int) -> float:
+    """Return the seconds an image, of all, of so many seeds stacked in one process."""
+    device = take_device(scale.device, torch.get_num_threads())
+    networks = [build("vgg11", 10, seed=seed).to(device) for seed in range(count)]
+    for network in networks:
+        for module in network.modules():
+            module.inplace = False  # type: ignore[assignment]  vmap does not take operations in place
+    parameters, buffers = stack_module_state(networks)
+    momenta = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    x = torch.randn(count, training.BATCH, 3, 32, 32, device=device)
+    y = torch.randint(10, (count, training.BATCH), device=device)
+
+    def loss(parameters: dict, buffers: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(scale.device, torch.bfloat16):
+            return cross_entropy(functional_call(networks[0], (parameters, buffers), (x,)).float(), y)
+
+    gradients_of = vmap(grad(loss), randomness="different")
+    start = 0.0
+    for step in range(scale.steps + 3):
+        if step == 3:
+            finish(scale)
+            start = time.perf_counter()
+        for name, gradient in gradients_of(parameters, buffers, x, y).items():
+            momenta[name].mul_(0.9).add_(gradient + 5e-4 * parameters[name])
+            parameters[name].data.sub_(1e-3 * momenta[name])
+    finish(scale)
+    return (time.perf_counter() - start) / (scale.steps * count * training.BATCH)
+
+
+def finish(scale: Scale) -> None:
+    """Wait for the GPU."""
+    if scale.device == "cuda":
+        torch.cuda.synchronize()
+
+
+class Table:
+    """The rows so far; a row that fails, or for which no time is left, says so and hides no other."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.begun = time.perf_counter()
+
+    def measure(self, what: str, function: Callable[..., float], *arguments: Any, **keywords: Any) -> float | None:
+        """Return what the function returns from a process of its own, or None."""
+        if time.perf_counter() - self.begun > LIMIT:
+            self.rows.append(Row(what, ours="not begun: no time left", n=0))
+            return None
+        print(f"{what} ...", file=sys.stderr, flush=True)
+        try:
+            return alone(function, *arguments, **keywords)[0]
+        except Exception as error:  # whatever it is, the other rows are wanted
+            self.rows.append(Row(what, ours=f"failed: {' '.join(str(error).split())[:300]}"))
+            return None
+
+    def rate(self, what: str, *call: Any, plain: float | None = None, **keywords: Any) -> float | None:
+        """Add a row of images a second, of a function that returns seconds an image."""
+        seconds = self.measure(what, *call, **keywords)
+        if seconds:
+            texts = [f"{1 / value:,.0f} images/s" if value else "" for value in (plain, seconds)]
+            self.rows.append(Row(what, *texts, f"{plain / seconds:.3g} x" if plain else ""))
+        return seconds
+
+
+def rows(scale: Scale) -> list[Row]:
+    """Return the table, of what was begun within `LIMIT`."""
+    found = Table()
+    size, steps, device = scale.large, scale.steps, scale.device
+    speed = found.measure("bfloat16 matrix rate", matrix_rate, scale)
+    found.rows.append(Row("bfloat16 matrix rate", ours=f"{(speed or 0) / 1e12:.3g} TFLOP/s"))
+    plain = found.rate(f"train VGG11, {size} px, plain", training.plain, size, steps // 2, device)
+    train = f"train VGG11, {size} px"
+    for batch in (64, 256):
+        for compiled in (False, True):
+            what = f"{train}, batch {batch}, bfloat16{', compiled' if compiled else ''}"
+            how = {"batch": batch, "compile": compiled, "plain": plain}
+            seconds = found.rate(what, training.ours, size, steps, "bfloat16", device, **how)
+            if seconds and speed:
+                share = FLOP * (size / 224) ** 2 / seconds / speed
+                grid = f"{GRID * seconds / 3600:.1f} GPU-hours"
+                found.rows.append(Row(f"{what}: of the matrix rate", "", f"{share:.2f}", "", "≥ 0.5", share >= 0.5))
+                found.rows.append(Row(f"{what}: the published grid", "", grid))
+    found.rate(f"{train}, float32", training.ours, size, steps, "float32", device, plain=plain)
+    found.rate(f"{train}, bfloat16, deterministic", training.ours, size, steps, "bfloat16", device, deterministic=True)
+    found.rate(f"{train}, bfloat16, streamed", training.ours, size, steps, "bfloat16", device, memory=1)
+    small = (training.ours, 32, steps * 4, "bfloat16", device)
+    plain = found.rate("train VGG11, 32 px, plain", training.plain, 32, steps, device)
+    found.rate("train VGG11, 32 px, bfloat16", *small, plain=plain)
+    found.rate("train VGG11, 32 px, bfloat16, compiled", *small, plain=plain, compile=True)
+    for count in (1, 2, 4):
+        found.rate(f"{count} trainings at once, 32 px: all of them", together, scale, count)
+    found.rate("4 seeds stacked in one process, 32 px: all of them", stacked, scale, 4)
+    for name in ("vgg11", "resnet50"):
+        for classes, probes in ((10, None), (1000, 32)):
+            what = f"AGOP of {name}, {size} px, {classes} outputs, {f'{probes} probes' if probes else 'exact'}"
+            for precision in ("float32", "bfloat16"):
+                found.rate(f"{what}, {precision}", extraction, scale, name, classes, probes, precision)
+    return found.rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--try", action="store_true", dest="trial", help="a few images, on the CPU")
+    scale = TRIAL if parser.parse_args().trial else GPU
+    if scale is GPU and not torch.cuda.is_available():
+        sys.exit("no GPU here; --try runs a few images on the CPU")
+    name = torch.cuda.get_device_name() if scale is GPU else "CPU, a trial"
+    text = f"{name}; {hardware()}. Each row in its own process, once.\n\n{table(rows(scale))}"
+    print(text)
+    folder = Path(__file__).parents[2] / "results" / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{'trial' if scale is TRIAL else 'gpu'}.md").write_text(text)
