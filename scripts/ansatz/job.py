@@ -12,6 +12,7 @@ from ansatz.errors import UserError
 
 LOG = logging.getLogger("ansatz")
 MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+NOT_DETERMINISTIC = "does not have a deterministic implementation"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU
 
 
@@ -60,6 +61,8 @@ def told(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
         return f"{error.filename or 'disk'}: {error.strerror}"
+    if NOT_DETERMINISTIC in str(error):
+        return f"deterministic: true, but {str(error).partition(',')[0]}; set it to false"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "out of memory: take a smaller batch_size, image_size or width, or a machine with more"
     return None

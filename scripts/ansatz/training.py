@@ -26,6 +26,7 @@ from torch.optim.sgd import sgd
 
 from ansatz import store
 from ansatz.batches import Images
+from ansatz.errors import UserError
 from ansatz.networks import activation_bytes, forward, weights_fingerprint
 from ansatz.seeds import stream
 
@@ -270,6 +271,8 @@ def _compiled(network: nn.Module, images: Images, protocol: Protocol, cache: str
         wanted = images.device.type == "cuda" and pixels >= LONG and shutil.which("cc") is not None
     if not wanted:
         return network
+    if shutil.which("cc") is None:
+        raise UserError("training.compile: true, but there is no C compiler (cc) here, which it takes; set it to false")
     LOG.info("compiling the network")
     if cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(cache).absolute())

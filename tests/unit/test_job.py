@@ -17,6 +17,10 @@ from ansatz.job import job
         (MemoryError(), "error: out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "error: out of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "error: out of memory"),
+        (
+            RuntimeError("cumsum_cuda does not have a deterministic implementation, but you set 'torch.use_d"),
+            "error: deterministic: true, but cumsum_cuda does not have a deterministic implementation; set it to false",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(tmp_path, capsys, error, line):

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from ansatz import training
 from ansatz.batches import Images, on_device
+from ansatz.errors import UserError
 from ansatz.seeds import stream
 from ansatz.store import CLOCK, Dataset, Part, write_metrics
 from ansatz.training import Checkpoint, Protocol, evaluate, evaluate_best, train
@@ -231,6 +232,12 @@ def test_compiled_steps_learn_the_same(data, tmp_path):
         assert b["validation_loss"] == pytest.approx(a["validation_loss"], abs=1e-4)
     assert list(tmp_path.iterdir())
     assert list(compiled.state_dict()) == list(plain.state_dict())
+
+
+def test_a_missing_compiler_is_one_line(data, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(UserError, match="compile: true, but there is no C compiler"):
+        train(network(), images_of(data), replace(PROTOCOL, compile=True), seed=0)
 
 
 def test_auto_does_not_compile_on_the_cpu(data, caplog):

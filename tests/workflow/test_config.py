@@ -129,6 +129,13 @@ MISTAKES = {
         "source.checkpoint.path: 'own.pt' is not there",
     ),
     "no probes": ({"feature_matrices": {"probes": 0}}, "feature_matrices.probes: 0 is less than the minimum of 1"),
+    "no memory": ({"memory": 0}, "memory: 0 is less than or equal to the minimum of 0"),
+    "a guess at compile": ({"training": {"compile": "maybe"}}, "compile: 'maybe' is none of auto, true, false"),
+    "a number for a switch": ({"deterministic": 1}, "deterministic: 1 is not true or false"),
+    "half the precision": (
+        {"feature_matrices": {"precision": "float16"}},
+        "feature_matrices.precision: 'float16' is none of float32, bfloat16",
+    ),
 }
 
 

@@ -57,6 +57,11 @@ def as_number(value):
     return ""
 
 
+def as_written(value):
+    """Return a value as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def unsatisfied(error):
     """Put a violation of the schema into one line: the key, the value, what would be right."""
     key = ".".join(["config", *map(str, error.absolute_path)])
@@ -66,7 +71,7 @@ def unsatisfied(error):
         near = "".join(f"did you mean {name!r}? " for name in difflib.get_close_matches(odd, allowed, n=1))
         return f"{key}: unknown key {odd!r}; {near}allowed are {', '.join(allowed)}"
     if error.validator == "enum":
-        return f"{key}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}"
+        return f"{key}: {error.instance!r} is none of {', '.join(as_written(value) for value in error.validator_value)}"
     if error.validator == "type":
         wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
         return (
