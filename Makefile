@@ -1,7 +1,7 @@
 # The commands of this repository; each sets up what it needs.
 #   make run         the default study: results/digits/table.md, results/digits/figures/, results/report.html
 #   make test        all tests
-#   make benchmark   how fast it is, beside the plain ways, in half an hour: results/benchmarks/cpu.md
+#   make benchmark   how fast it is, beside the plain ways: results/benchmarks/cpu.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run

@@ -14,7 +14,7 @@ LOG = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_MEMORY = 2**30  # bytes, where nothing else is said: little beside a laptop's memory, more gains no speed
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as in malloc.h
-GPU_SHARE = 0.25  # of a GPU's memory; half of it is used like that
+GPU_SHARE = 0.25  # of a GPU's memory, for images, and as much again for what is computed from them
 
 
 def take_device(name: str, threads: int, *, deterministic: bool = False) -> torch.device:

@@ -1,6 +1,6 @@
 """Measure all, or the parts named: print one table, and write it to results/benchmarks/.
 
-Nothing else should run meanwhile. It takes about half an hour on two cores.
+Nothing else should run meanwhile.
 """
 
 import importlib

@@ -272,7 +272,7 @@ def test_a_training_does_not_wait_for_modules_that_it_does_without():
 
 
 def test_the_library_computes_with_torch_alone():
-    """As on a machine that is lent for its GPU, with little more than PyTorch."""
+    """As on a machine with a GPU and little more than PyTorch."""
     code = """if True:
         import sys
         sys.modules.update(dict.fromkeys(("h5py", "tqdm", "pandas", "scipy", "sklearn", "matplotlib", "safetensors")))
