@@ -12,16 +12,16 @@ With groups, each group of filters sees patches of its own channels, and each ha
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.grad import conv2d_input
 
 from ansatz import store
@@ -31,7 +31,7 @@ from ansatz.seeds import stream
 
 Shape = tuple[int, int, int]  # of a patch: channels, rows, columns
 SHARES = 8  # of the probes, whose scatter gives the standard error
-MEMORY = 2**28  # bytes of gradients at once: as many as are quick to make and small beside the images' activations
+AT_ONCE = 2**26  # bytes of gradients, of many directions, where their ways part: little beside an image's activations
 
 
 @dataclass(frozen=True)
@@ -73,22 +73,6 @@ class FeatureMatrix:
         return replace(self, factor=s.sqrt().unsqueeze(2) * vt, standard_error=error)
 
 
-class Output(NamedTuple):
-    """What a convolution put out in a forward pass.
-
-    The edge, at which gradients by the output pass, is taken at once: an in-place ReLU that follows makes the output's
-    *tensor* its own result.
-    """
-
-    layer: str
-    groups: int
-    edge: GradientEdge
-    nbytes: int
-
-
-Moments = dict[str, dict[int, torch.Tensor]]  # by layer and share: (groups, out/groups, out/groups)
-
-
 # ------------------------------------------------------------------------------------------------- NFM and AGOP
 def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
     """Return the neural feature matrix ``W.T @ W`` of every convolution, by layer."""
@@ -103,12 +87,12 @@ def agop(
     probes: int | None = None,
     seed: int = 0,
     precision: str = "float32",
-    memory: int = MEMORY,
 ) -> dict[str, FeatureMatrix]:
     """Return the average gradient outer product over patches of every convolution.
 
-    One forward pass a batch; backward passes from many directions of the logits at once, which end at the layers'
-    outputs.
+    One forward pass a batch. All directions of the logits go backward at once through what follows the convolutions,
+    which is large and idle otherwise; from there one by one, and each convolution adds up what passes its output, so
+    that no more than a layer's gradients are there at a time.
 
     Parameters
     ----------
@@ -131,8 +115,6 @@ def agop(
     precision : str
         What gradients are multiplied in, of `ansatz.devices.PRECISIONS`. The forward pass is float32's, so that ReLU
         and pooling choose as they do there, and second moments are summed in float32.
-    memory : int
-        Bytes of gradients that a backward pass may leave. It changes no result, but for rounding.
 
     Returns
     -------
@@ -144,48 +126,49 @@ def agop(
     UserError
         If there is no image, or a gradient is not finite.
     """
-    moments: Moments = {}
+    shares = min(probes or 1, SHARES)
+    moments = {name: _zeros(conv, shares) for name, conv in conv_layers(network).items()}
     images = 0
-    with _watched(network) as outputs, _gradients_in(precision, network):
+    with _frozen(network), _gradients_in(precision, network), _watched(network) as passed:
         for x in batches:
+            x = x.detach().requires_grad_()  # (n, channels, height, width)
             with torch.enable_grad():
-                logits = forward(network, x.detach().requires_grad_())  # (n, classes)
-            for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
-                _add_moments(moments, share, logits, directions, outputs, memory, precision)
+                logits = forward(network, x)  # (n, classes)
+            with _products_in(precision):
+                for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
+                    passed.into = {name: moment[share] for name, moment in moments.items()}
+                    _pass_back(logits, directions, x, passed.outputs)
             images += len(x)
             del logits  # and with it what the forward pass kept, before the next one
-            outputs.clear()
+            passed.outputs.clear()
     if not images:
         raise UserError("AGOP: no images to average over")
-    for name, shares in moments.items():
-        if not all(bool(torch.isfinite(moment).all()) for moment in shares.values()):
+    for name, moment in moments.items():
+        if not bool(torch.isfinite(moment).all()):
             raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
     average = images * (probes or 1)
-    return {
-        name: _agop_matrix(conv, list(moments.get(name, {}).values()), average, probes)
-        for name, conv in conv_layers(network).items()
-    }
+    return {name: _agop_matrix(conv, moments[name], average, probes) for name, conv in conv_layers(network).items()}
 
 
 def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
     """Return how many images `agop` can take at once in so many bytes; `image` is one of them, (1, channels, ...)."""
-    with _watched(network):
-        return max(1, memory // activation_bytes(network, image))
+    with _frozen(network):
+        return max(1, memory // activation_bytes(network, image.detach().requires_grad_()))
 
 
 class _Convolution(torch.autograd.Function):
     """A convolution that passes gradients on in bfloat16."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, conv: nn.Conv2d, rounded: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, conv: nn.Conv2d, rounded: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         ctx.conv, ctx.rounded, ctx.shape = conv, rounded, x.shape
         return nn.Conv2d.forward(conv, x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
         geometry = ctx.conv.stride, ctx.conv.padding, ctx.conv.dilation, ctx.conv.groups
         gradient = conv2d_input(ctx.shape, ctx.rounded, gradients[0].bfloat16(), *geometry)
-        return gradient.to(gradients[0].dtype), None, None
+        return None, None, gradient.to(gradients[0].dtype)
 
 
 @contextmanager
@@ -197,7 +180,7 @@ def _gradients_in(precision: str, network: nn.Module) -> Iterator[None]:
     with ExitStack() as undo:
         for conv in conv_layers(network).values():
             if conv.padding_mode == "zeros" and not isinstance(conv.padding, str):  # what conv2d_input knows of
-                rounded = partial(_Convolution.apply, conv=conv, rounded=conv.weight.detach().bfloat16())
+                rounded = partial(_Convolution.apply, conv, conv.weight.detach().bfloat16())
                 setattr(conv, "forward", rounded)  # noqa: B010  for mypy, to which a method is no attribute
                 undo.callback(delattr, conv, "forward")
         yield
@@ -213,6 +196,11 @@ def _products_in(precision: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def _zeros(conv: nn.Conv2d, shares: int) -> torch.Tensor:
+    filters = conv.out_channels // conv.groups
+    return conv.weight.new_zeros(shares, conv.groups, filters, filters)
 
 
 def _grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
@@ -235,45 +223,72 @@ def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int)
     return torch.stack(drawn, dim=1).to(logits).tensor_split(min(probes, SHARES))
 
 
-def _add_moments(
-    moments: Moments,
-    share: int,
-    logits: torch.Tensor,
-    directions: torch.Tensor,
-    outputs: Sequence[Output],
-    memory: int,
-    precision: str,
-) -> None:
-    """Add the second moments of the gradients at the layers' outputs, of so many directions at once as fit."""
-    at_once = memory // max(1, sum(output.nbytes for output in outputs))
-    edges = [output.edge for output in outputs]
-    for some in directions.tensor_split(math.ceil(len(directions) / max(1, at_once))):
-        gradients = torch.autograd.grad(
-            logits, edges, some, retain_graph=True, allow_unused=True, is_grads_batched=True
-        )
-        with _products_in(precision):
-            for output, gradient in zip(outputs, gradients, strict=True):
-                if gradient is not None:  # (k, n, out, height, width)
-                    moment = _second_moment(gradient, output.groups)  # (groups, out/groups, out/groups)
-                    of_layer = moments.setdefault(output.layer, {})
-                    of_layer[share] = of_layer[share].add_(moment) if share in of_layer else moment
+class _SecondMoments:
+    """Adds up second moments of the gradients that pass the convolutions' outputs.
+
+    Attributes
+    ----------
+    into : mapping of str to Tensor
+        By layer, what is added to: (groups, out/groups, out/groups).
+    outputs : dict of Node to int
+        Where gradients by the outputs of a forward pass arrive, and the bytes of each.
+    """
+
+    def __init__(self) -> None:
+        self.into: Mapping[str, torch.Tensor] = {}
+        self.outputs: dict[Node, int] = {}
+
+    def watch(self, layer: str, _conv: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
+        """Follow a convolution's output: its node, as an in-place ReLU makes the *tensor* its own result."""
+        node = cast(Node, output.grad_fn)
+        node.register_prehook(partial(self.add, layer))
+        self.outputs[node] = output.nbytes
+
+    def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
+        """Add the sum of ``g g.T`` over images and positions."""
+        into = self.into[layer]
+        z = gradients[0].movedim(-3, -1).flatten(0, -2)  # (N, out): no copy, where the channels are last in memory
+        if len(into) == 1:
+            into[0].addmm_(z.mT, z)  # as a batch of one it would be copied
+        else:
+            z = z.unflatten(1, (len(into), -1)).transpose(0, 1)  # (groups, N, out/groups)
+            into.baddbmm_(z.mT, z)
 
 
-def _second_moment(gradient: torch.Tensor, groups: int) -> torch.Tensor:
-    """Sum ``g g.T`` over all but the channels."""
-    z = gradient.movedim(-3, -1).flatten(0, -2)  # (N, out): no copy, where the channels are last in memory
-    if groups == 1:
-        return (z.mT @ z).unsqueeze(0)  # as a batch of one it would be copied
-    z = z.unflatten(1, (groups, -1)).transpose(0, 1)  # (groups, N, out/groups)
-    return z.mT @ z  # (groups, out/groups, out/groups)
+@contextmanager
+def _watched(network: nn.Module) -> Iterator[_SecondMoments]:
+    """Watch the convolutions of a network."""
+    sums = _SecondMoments()
+    with ExitStack() as undo:
+        for name, conv in conv_layers(network).items():
+            undo.callback(conv.register_forward_hook(partial(sums.watch, name)).remove)
+        yield sums
 
 
-def _agop_matrix(conv: nn.Conv2d, shares: Sequence[torch.Tensor], average: int, probes: int | None) -> FeatureMatrix:
+def _pass_back(logits: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, outputs: Mapping[Node, int]) -> None:
+    """Pass gradients of the logits along directions, (k, n, classes), back to the images."""
+    parting = _parting(logits, outputs)
+    at_once = max(1, AT_ONCE // max(1, *list(outputs.values())[-1:]))  # by the last convolution: it is next to it
+    for some in directions.split(at_once):
+        (gradients,) = torch.autograd.grad(logits, [parting], some, retain_graph=True, is_grads_batched=True)
+        for gradient in gradients:  # as at the last convolution's output, about
+            torch.autograd.grad([parting], [x], gradient, retain_graph=True)
+
+
+def _parting(logits: torch.Tensor, outputs: Container[Node]) -> GradientEdge:
+    """Return how far all gradients of the logits go one way, before a convolution's output."""
+    edge = get_gradient_edge(logits)
+    while True:
+        ways = [GradientEdge(node, number) for node, number in edge.node.next_functions if node is not None]
+        if len(ways) != 1 or ways[0].node in outputs:
+            return edge
+        (edge,) = ways
+
+
+def _agop_matrix(conv: nn.Conv2d, sums: torch.Tensor, average: int, probes: int | None) -> FeatureMatrix:
     weight = _grouped_weight(conv)  # (groups, out/groups, patch)
-    if not shares:
-        return FeatureMatrix(torch.zeros_like(weight), patch_shape(conv))
     # in float64: a moment has few large and many vanishing eigenvalues, on which LAPACK's float32 may not converge
-    moments = torch.stack([share.double() for share in shares])  # (shares, groups, out/groups, out/groups)
+    moments = sums.double()  # (shares, groups, out/groups, out/groups)
     values, vectors = torch.linalg.eigh(moments.sum(0) / average)
     root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
     factor = root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
@@ -304,21 +319,19 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
 
 
 @contextmanager
-def _watched(network: nn.Module) -> Iterator[list[Output]]:
-    """Collect the outputs of convolutions that a forward pass meets."""
-    outputs: list[Output] = []
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, with its channels last, and ask for no gradients of its parameters."""
     training = {module: module.training for module in network.modules()}
-    with ExitStack() as undo:
-        for name, conv in conv_layers(network).items():
-
-            def keep(conv: nn.Module, _inputs: tuple, output: torch.Tensor, name: str = name) -> None:
-                outputs.append(Output(name, cast(nn.Conv2d, conv).groups, get_gradient_edge(output), output.nbytes))
-
-            undo.callback(conv.register_forward_hook(keep).remove)
-        undo.callback(lambda: [module.train(mode) for module, mode in training.items()])
-        network.eval()
+    learning = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    try:
+        network.eval().requires_grad_(False)
         cast(Any, network).to(memory_format=torch.channels_last)  # torch 2.13 does not type this call
-        yield outputs
+        yield
+    finally:
+        for module, mode in training.items():
+            module.train(mode)
+        for parameter, wanted in learning.items():
+            parameter.requires_grad_(wanted)
 
 
 # ------------------------------------------------------------------------------------------------- on file

@@ -10,7 +10,7 @@ from torch.func import jacrev, vmap
 from torch.nn.functional import cosine_similarity, unfold
 
 from ansatz.devices import take_device
-from ansatz.feature_matrices import MEMORY, agop
+from ansatz.feature_matrices import agop
 from ansatz.initializers import initialize
 from ansatz.networks import build, conv_layers
 from benchmarks.measure import Row, Way, alone, mark, side_by_side
@@ -56,16 +56,14 @@ def plain(classes: int, size: int, images: int) -> float:
     return (time.perf_counter() - start) / images
 
 
-def ours(
-    classes: int, size: int, images: int, precision: str, probes: int | None = None, memory: int = MEMORY
-) -> float:
+def ours(classes: int, size: int, images: int, precision: str, probes: int | None = None) -> float:
     """Return the seconds an image of ours, after a first call, as a program has it that goes through many batches."""
     take_device("cpu", os.cpu_count() or 1)
     network, x = case(classes, size, images)
     mark()
-    agop(network, [x], probes=probes, precision=precision, memory=memory)
+    agop(network, [x], probes=probes, precision=precision)
     start = time.perf_counter()
-    agop(network, [x], probes=probes, precision=precision, memory=memory)
+    agop(network, [x], probes=probes, precision=precision)
     return (time.perf_counter() - start) / images
 
 
@@ -109,7 +107,6 @@ def rows() -> list[Row]:
     ten, what = (10, 224, 2), "AGOP of VGG11, 224 px, 10 outputs, 2 images"
     ways = [
         Way("float32", (ours, *ten, "float32"), 12),
-        Way("float32, memory=2**26", (ours, *ten, "float32", None, 2**26), 12),
         Way("bfloat16", (ours, *ten, "bfloat16"), 40),
     ]
     found = side_by_side(what, (plain, *ten), *ways, n=3, memory=0.25)
