@@ -13,6 +13,7 @@ from ansatz.errors import UserError
 LOG = logging.getLogger("ansatz")
 MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU
 
 
@@ -34,18 +35,20 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
     ------
     SystemExit
         With status 1, after one line, on a `UserError` and on what a machine can refuse: a full disk, a missing
-        permission, too little memory. With status 130, after one line, on Ctrl-C. Anything else is a bug and keeps its
-        traceback, in the log too.
+        permission, too little memory. With status 128 + signal, after one line, on Ctrl-C and on SIGTERM, which is how
+        clusters announce a time limit or a preemption. Anything else is a bug and keeps its traceback, in the log too.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
     LOG.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is not to hide what is wrong
+    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
         yield LOG
-    except KeyboardInterrupt:
-        LOG.error("interrupted; the same command goes on from here")
-        sys.exit(128 + signal.SIGINT)
+    except KeyboardInterrupt as interrupt:
+        number = signal.Signals(*interrupt.args or [signal.SIGINT])
+        LOG.error("interrupted (%s); the same command goes on from here", number.name)
+        sys.exit(128 + number)
     except Exception as error:
         line = told(error)
         if line is None:
@@ -53,6 +56,16 @@ def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
             raise
         LOG.error("error: %s", " ".join(line.split()))
         sys.exit(1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    """Leave the body at once, from wherever it is; a second signal is not to disturb the leaving."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
 
 
 def told(error: Exception) -> str | None:

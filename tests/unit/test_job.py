@@ -1,6 +1,7 @@
 """What a script's user sees when something is wrong."""
 
 import errno
+import signal
 
 import pytest
 
@@ -32,11 +33,26 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, error, line):
         assert len(told.splitlines()) == 1
 
 
-def test_an_interruption_is_no_bug(tmp_path, capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_no_bug(tmp_path, capsys, number):
+    before = signal.getsignal(number)
     with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
-        raise KeyboardInterrupt
-    assert caught.value.code == 130
-    assert capsys.readouterr().err.endswith("interrupted; the same command goes on from here\n")
+        signal.raise_signal(number)
+    assert caught.value.code == 128 + number
+    assert capsys.readouterr().err.endswith(f"interrupted ({number.name}); the same command goes on from here\n")
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_does_not_disturb_the_leaving(tmp_path):
+    def leave():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        leave()
+    assert caught.value.code == 128 + signal.SIGTERM
 
 
 def test_bugs_keep_their_traceback(tmp_path):
