@@ -8,5 +8,6 @@ with job(snakemake.log[0]):
     summary = statistics.summarize(read_csv(snakemake.input.runs))
     summary = statistics.with_published(summary, read_csv(snakemake.input.published))
     write_csv(snakemake.output.csv, summary.round(6))
-    write_text(snakemake.output.markdown, statistics.to_markdown(summary))
-    write_text(snakemake.output.latex, statistics.to_latex(summary))
+    took = statistics.spent(read_csv(snakemake.input.resources))
+    write_text(snakemake.output.markdown, statistics.to_markdown(summary, took))
+    write_text(snakemake.output.latex, statistics.to_latex(summary, took))

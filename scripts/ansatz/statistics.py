@@ -132,14 +132,22 @@ def _difference(row: pd.Series, minus: str) -> str:
     return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
 
 
-def to_markdown(summary: pd.DataFrame) -> str:
-    """Return the table in Markdown, the best validation accuracy of each dataset in bold."""
+def spent(resources: pd.DataFrame) -> str:
+    """Say in one sentence what runs took; `resources` as in ``resources.csv``."""
+    hours, gpu_hours = resources.seconds.sum() / 3600, resources.gpu_seconds.sum() / 3600
+    memory = resources.memory_mb.max()
+    largest = f"; the largest took {memory / 1000:.1f} GB of memory" if memory > 0 else ""
+    return f"{len(resources)} runs, {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
+
+
+def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:
+    """Return the table in Markdown, the best validation accuracy of each dataset in bold, over its caption."""
     table = layout(summary)
     table.columns = pd.Index([f"{dataset}: {HEADINGS[what]}" for dataset, what in table.columns])
-    return table.to_markdown(disable_numparse=True) + "\n"
+    return table.to_markdown(disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
 
 
-def to_latex(summary: pd.DataFrame) -> str:
+def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in LaTeX (package booktabs), the best validation accuracy of each dataset in bold."""
     table = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$")
 
@@ -149,4 +157,5 @@ def to_latex(summary: pd.DataFrame) -> str:
     table.index = table.index.map(escaped)
     table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(HEADINGS[what])) for d, what in table.columns])
     table.index.name = None
-    return table.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * table.shape[1])
+    layout_of = {"hrules": True, "multicol_align": "c", "column_format": "l" + "r" * table.shape[1]}
+    return table.style.to_latex(**layout_of, caption=escaped(caption) if caption else None)

@@ -17,6 +17,8 @@
     All epochs of all runs: `RUN`, then `METRICS` without the clock's columns, so that it repeats byte by byte.
 ``runs.csv``
     One row a run: `RUN`, then `OUTCOME`.
+``resources.csv``
+    One row a run: `RUN`, then `RESOURCES`.
 """
 
 import csv
@@ -28,6 +30,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +59,13 @@ METRICS = (
     *CLOCK,
 )
 OUTCOME = ("status", "epochs", "best_epoch", "best_validation_accuracy", "test_accuracy", "device", "seconds")
+RESOURCES = (
+    "device",
+    "seconds",  # of the job that ended the run, from its start to its end
+    "training_seconds",  # of all epochs, those too that an interrupted job trained
+    "memory_mb",  # largest resident set, without the GPU's memory; empty where it was not measured
+    "gpu_seconds",  # the longer of the two times above, where the device was a GPU
+)
 KINDS = ("nfm", "agop")
 
 
@@ -343,6 +353,33 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
             table.insert(position, key, outcome[key])
     runs = pd.DataFrame([{key: outcome[key] for key in (*RUN, *OUTCOME)} for outcome in outcomes])
     return pd.concat(epochs, ignore_index=True), runs
+
+
+def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
+    """Return what runs took, as in ``resources.csv``.
+
+    Parameters
+    ----------
+    benchmarks : sequence of paths
+        Snakemake's benchmark file of each run, in the order of `runs`.
+    runs : DataFrame
+        As in ``runs.csv``.
+
+    Raises
+    ------
+    UserError
+        If a file is not as it was written.
+    """
+    import pandas as pd
+
+    read = partial(pd.read_csv, sep="\t", na_values="-")
+    jobs = pd.concat([_read_run(path, read, ("s", "max_rss")).tail(1) for path in benchmarks], ignore_index=True)
+    table = runs[[*RUN, "device"]].assign(
+        seconds=jobs.s, training_seconds=runs.seconds.round(3), memory_mb=jobs.max_rss, gpu_seconds=0.0
+    )
+    on_gpu = ~table.device.str.startswith("cpu")
+    table.loc[on_gpu, "gpu_seconds"] = table.loc[on_gpu, ["seconds", "training_seconds"]].max(axis=1)
+    return table[[*RUN, *RESOURCES]]
 
 
 def _read_run(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz import store
+from ansatz import statistics, store
 from ansatz.errors import UserError
 from ansatz.store import METRICS, Part, atomic
 
@@ -111,3 +111,21 @@ def test_a_broken_result_is_named(tmp_path, harm, which):
     files[which].write_text(harm)
     with pytest.raises(UserError, match=rf"{files[which].name}: .*; remove it and run again"):
         store.gather([files[0]], [files[1]])
+
+
+def test_resources_are_those_of_all_epochs_or_of_the_last_job_whichever_took_longer(tmp_path):
+    runs = pd.DataFrame(
+        {"dataset": "digits", "initializer": "nfm", "seed": [0, 1, 2], "device": ["cpu", "cuda", "cuda:1"]}
+    ).assign(seconds=[30.0, 10.0, 90.0])  # the last one was interrupted: its epochs took longer than its last job
+    files = []
+    for number, memory in enumerate(["512.5", "-", "2000"]):
+        files.append(tmp_path / f"{number}.tsv")
+        files[-1].write_text(f"s\th:m:s\tmax_rss\n40.0\t0:00:40\t{memory}\n")
+    table = store.resources(files, runs)
+    assert list(table.columns) == [*store.RUN, *store.RESOURCES]
+    assert table.gpu_seconds.tolist() == [0, 40, 90]
+    assert table.memory_mb.isna().tolist() == [False, True, False]
+    assert statistics.spent(table) == "3 runs, 0.03 hours of jobs, 0.04 GPU hours; the largest took 2.0 GB of memory."
+    files[1].write_text("")
+    with pytest.raises(UserError, match=r"1\.tsv: "):
+        store.resources(files, runs)

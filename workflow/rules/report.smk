@@ -1,5 +1,5 @@
 """
-Needs: all runs. Makes: tidy.csv, the results table and the figures, each with its caption for the report.
+Needs: all runs. Makes: tidy.csv, resources.csv, the results table and the figures, each with its caption for the report.
 """
 
 
@@ -7,10 +7,12 @@ rule gather_runs:
     input:
         metrics=runs(rules.train.output.metrics),
         summaries=runs(rules.train.output.summary),
+        benchmarks=runs(rules.train.benchmark),
         library=library("gather_runs.py"),
     output:
         tidy=f"{RESULTS}/tidy.csv",
         runs=f"{RESULTS}/runs.csv",
+        resources=f"{RESULTS}/resources.csv",
     log:
         f"{LOGS}/gather_runs.log",
     conda:
@@ -24,6 +26,7 @@ rule gather_runs:
 rule tabulate_runs:
     input:
         runs=rules.gather_runs.output.runs,
+        resources=rules.gather_runs.output.resources,
         published=PUBLISHED,
         library=library("tabulate_runs.py"),
     output:

@@ -13,13 +13,15 @@ rule train:
         summary=f"{RESULTS}/runs/{{dataset}}/{{initializer}}/seed{{seed}}/summary.json",
     log:
         f"{LOGS}/train/{{dataset}}/{{initializer}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{dataset}}/{{initializer}}/seed{{seed}}.tsv"
     conda:
         TORCH
     threads: config["threads"]
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime="8h",
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         network=NETWORK,
         images=IMAGES,
