@@ -40,9 +40,9 @@ class Clone:
     def results(self):
         return self.path / "results" / "test"
 
-    def configure(self, **changes):
-        """Write config/test.yaml: a study as small as can be, with these keys changed."""
-        (self.path / "config" / "test.yaml").write_text(yaml.safe_dump(small_study(**changes)))
+    def configure(self, file="config/test.yaml", **changes):
+        """Write a study as small as can be, with these keys changed."""
+        (self.path / file).write_text(yaml.safe_dump(small_study(**changes)))
 
     def snakemake(self, *arguments, check=True, config="config/test.yaml"):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]

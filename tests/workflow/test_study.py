@@ -25,7 +25,7 @@ from real_data import SUBSETS
 
 def test_results_are_there_and_say_what_made_them(finished_once):
     results = finished_once.results
-    for file in ("tidy.csv", "runs.csv", "table.csv", "table.md", "table.tex"):
+    for file in ("tidy.csv", "runs.csv", "resources.csv", "table.csv", "table.md", "table.tex"):
         assert (results / file).stat().st_size, file
     for figure in ("accuracy", "gap"):
         assert Image.open(results / "figures" / f"{figure}.png").width > 500
@@ -220,6 +220,10 @@ def test_an_absent_gpu_is_one_line(clone):
     assert "Traceback" not in done.stdout
 
 
-def test_the_slurm_profile_asks_for_what_the_rules_need(clone):
-    clone.configure(device="auto")
-    assert clone.snakemake("--profile", "slurm", "--dry-run").returncode == 0
+def test_downloads_are_what_the_grid_needs_and_nothing_else(clone):
+    datasets = {"digits": None, "cifar10": None, "mine": {"folder": str(clone.path)}}
+    clone.configure(datasets=datasets, source={"pretrain": {"dataset": "mnist"}})
+    assert clone.planned("downloads") == {"downloads": 1, "fetch_dataset": 3}
+    weights = {"weights": "VGG11_Weights.IMAGENET1K_V1", "images": "mine"}
+    clone.configure(datasets=datasets, source={"torchvision": weights})
+    assert clone.planned("downloads") == {"downloads": 1, "fetch_dataset": 2, "fetch_weights": 1}

@@ -58,6 +58,15 @@ def imports(path):
             ]
 
 
+def growing(amount):
+    """More at each attempt, as a function of it: a job that was killed for a limit gets on with a larger one."""
+
+    def at(wildcards, attempt):
+        return amount * attempt
+
+    return at
+
+
 def option(key, default=None):
     """What the configuration says about a dataset, as a function of the wildcards."""
 
@@ -99,6 +108,14 @@ def covariance_if_needed(wildcards):
     """How feature matrices become covariances, for initializers that draw from them."""
     how = {"scaling": config["covariance_scaling"], "layers": config["layers"]}
     return how if draws_from_features(wildcards) else {}
+
+
+def fetched():
+    """What has to be downloaded for the configured grid: archives of all datasets but the user's own, and weights."""
+    names = {*config["datasets"], SOURCE.get("images", SOURCE.get("dataset"))} - {None}
+    registered = sorted(name for name in names if "folder" not in (config["datasets"].get(name) or {}))
+    archives = expand(rules.fetch_dataset.output.archives, dataset=registered)
+    return archives + (rules.fetch_weights.output if SOURCE_KIND == "torchvision" else [])
 
 
 def runs(pattern):

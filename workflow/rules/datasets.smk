@@ -14,9 +14,6 @@ rule fetch_dataset:
     retries: 1
     conda:
         TORCH
-    resources:
-        mem_mb=2000,
-        runtime="2h",
     params:
         data_dir=config["data_dir"],
         url=option("url", ""),
@@ -38,8 +35,8 @@ rule prepare_dataset:
     conda:
         TORCH
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         own=has_folder,
         size=option("size"),

@@ -38,8 +38,8 @@ rule extract_features:
     threads: config["threads"]
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime="2h",
+        mem_mb=growing(16000),
+        runtime=growing(120),
     params:
         sample=config["feature_matrices"]["images"],
         estimator={key: config["feature_matrices"][key] for key in ("probes", "precision")},

@@ -22,8 +22,8 @@ rule pretrain:
     threads: config["threads"]
     resources:
         gpu=GPU,
-        mem_mb=16000,
-        runtime="8h",
+        mem_mb=growing(16000),
+        runtime=growing(480),
     params:
         network=NETWORK,
         images=IMAGES,
@@ -49,9 +49,6 @@ rule fetch_weights:
     retries: 1
     conda:
         TORCH
-    resources:
-        mem_mb=2000,
-        runtime="2h",
     params:
         weights=SOURCE.get("weights"),
         sha256=SOURCE.get("sha256"),

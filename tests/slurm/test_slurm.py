@@ -1,0 +1,186 @@
+"""The same grid on a real Slurm, struck by what clusters do to jobs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from clone import Clone
+
+pytestmark = pytest.mark.xdist_group("slurm")  # one cluster, in one of the test processes
+
+GRID = {
+    "datasets": {"digits": None},
+    "initializers": ["kaiming_uniform", "nfm"],
+    "seeds": [0, 1],
+    "network": {"width": 0.25, "image_size": 32},
+    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01},
+}
+ENOUGH = 3000  # MB, for a training and the snakemake around it
+# The second attempt of one run gets too little memory; the first leaves it a checkpoint.
+STARVED = "nfm/seed1"
+# MB and time of the attempts: the second one of that run has too little.
+TRAININGS = [(ENOUGH, "08:00:00"), (ENOUGH, "16:00:00"), (300, "16:00:00"), (ENOUGH, "1-00:00:00")]
+MEMORY = f"300 if attempt == 2 and wildcards.initializer == 'nfm' and wildcards.seed == '1' else {ENOUGH}"
+
+
+def snakemake(clone, *arguments):
+    """Start snakemake as a user types it."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    with open(clone.path / "output.txt", "w") as output:
+        return subprocess.Popen(
+            ["snakemake", *arguments], cwd=clone.path, env=environment, stdout=output, stderr=output
+        )
+
+
+def told(clone):
+    return (clone.path / "output.txt").read_text()
+
+
+def run_folder(clone, run):
+    return clone.path / "results/test/runs/digits" / run
+
+
+def log_of(clone, run):
+    return (clone.path / "results/test/logs/train/digits" / f"{run}.log").read_text()
+
+
+def training_process(clone, run):
+    """Return the pid of the process that trains: the one that has the run's log open."""
+    log = clone.path / f"results/test/logs/train/digits/{run}.log"
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(link.exists() and link.samefile(log) for link in folder.glob("fd/*")):
+                return int(folder.name)
+        except OSError:  # it has ended meanwhile, or is not ours
+            continue
+    raise AssertionError(f"nothing trains {run}")
+
+
+def slurm_id(cluster, run):
+    """Return the id of the job that runs now."""
+    initializer, seed = run.split("/seed")
+    wanted = f"rule_train_wildcards_digits_{initializer}_{seed}"
+    (found,) = [
+        number
+        for number, job in cluster.jobs().items()
+        if job["JobState"] == "RUNNING" and job.get("Comment") == wanted
+    ]
+    return found
+
+
+def terminate(cluster, clone, run):
+    """As Slurm does before a preemption."""
+    cluster.asked("scancel", "--signal=TERM", str(slurm_id(cluster, run)))
+
+
+def kill(_cluster, clone, run):
+    """With a checkpoint that is half written."""
+    (run_folder(clone, run) / ".checkpoint.pt.partial").write_bytes(b"half of a checkpoint")
+    os.kill(training_process(clone, run), signal.SIGKILL)
+
+
+def exhaust_time(cluster, clone, run):
+    """As a training that hangs: it is still there when its time is over, and does not answer to SIGTERM."""
+    os.kill(training_process(clone, run), signal.SIGSTOP)
+    cluster.asked("scontrol", "update", f"JobId={slurm_id(cluster, run)}", "TimeLimit=1")
+
+
+FAULTS = {
+    "kaiming_uniform/seed0": exhaust_time,
+    "kaiming_uniform/seed1": terminate,
+    "nfm/seed0": kill,
+    STARVED: kill,
+}
+
+
+@dataclass
+class Struck:
+    """A grid that is done, what was printed meanwhile, and Slurm's jobs."""
+
+    clone: Clone
+    output: str
+    jobs: list
+
+
+@pytest.fixture(scope="module")
+def struck(cluster, make_clone):
+    """A grid each of whose trainings met a fault after its first epoch."""
+    clone = make_clone("struck", settings={"set-resources": {"train": {"mem_mb": MEMORY}}}, **GRID)
+    process, waiting = snakemake(clone, "--profile", "slurm"), dict(FAULTS)
+    while process.poll() is None:
+        for run in list(waiting):
+            if (run_folder(clone, run) / "checkpoint.pt").exists():
+                waiting.pop(run)(cluster, clone, run)
+        time.sleep(0.02)
+    assert not waiting, told(clone)
+    assert process.returncode == 0, told(clone)
+    return Struck(clone, told(clone), list(cluster.jobs().values()))
+
+
+def test_each_training_went_on_from_its_checkpoint(struck):
+    for run in FAULTS:
+        assert "going on after epoch 1 of 2" in log_of(struck.clone, run), run
+        assert sorted(path.name for path in run_folder(struck.clone, run).iterdir()) == ["metrics.csv", "summary.json"]
+
+
+def test_what_took_too_much_memory_says_so_in_slurms_log(struck):
+    logs = struck.clone.path.glob(f".snakemake/slurm_logs/rule_train/digits_{STARVED.replace('/seed', '_')}/*.log")
+    assert any("exceeded memory limit" in log.read_text() for log in logs)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "interrupted (SIGTERM); the same command goes on from here",
+        "SLURM status is: 'TIMEOUT'",
+        "results/test/ has the results, resources.csv what each run took; logs are in results/test/logs/",
+    ],
+)
+def test_what_happened_is_told(struck, line):
+    assert line in struck.output
+
+
+def test_numbers_are_those_of_an_undisturbed_run(struck, make_clone):
+    undisturbed = make_clone("undisturbed", **GRID)
+    assert snakemake(undisturbed, "--cores", "2", "--resources", "gpu=2").wait() == 0, told(undisturbed)
+    assert (undisturbed.results / "tidy.csv").read_bytes() == (struck.clone.results / "tidy.csv").read_bytes()
+
+
+def test_nothing_is_to_be_done_afterwards(struck):
+    assert snakemake(struck.clone, "--profile", "slurm").wait() == 0
+    assert "Nothing to be done" in told(struck.clone)
+
+
+def test_slurm_is_asked_for_what_the_rules_say(struck):
+    asked = {}
+    for job in sorted(struck.jobs, key=lambda job: int(job["JobId"])):
+        rule = job["Comment"].removeprefix("rule_").partition("_wildcards")[0]
+        if job["TimeLimit"] != "00:01:00":  # as the test made it
+            asked.setdefault(rule, []).append(
+                tuple(map(job.get, ("NumCPUs", "MinMemoryNode", "TimeLimit", "TresPerJob")))
+            )
+    assert asked["prepare_dataset"] == [("1", "8000M", "01:00:00", None)]
+    assert asked["pretrain"] == [("1", "16000M", "08:00:00", "gres:gpu:1")]
+    assert asked["extract_features"] == [("1", "16000M", "02:00:00", "gres:gpu:1")]
+    attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}
+    assert set(asked.pop("train")) == attempts
+    assert set(asked) == {"prepare_dataset", "pretrain", "extract_features"}  # the rest needs no node
+
+
+def test_24_trainings_in_one_submission(cluster, make_clone):
+    together = {"groups": ["train=training"], "group-components": ["training=24"]}
+    together["set-resources"] = {"train": {"runtime": 5}}  # minutes; they add up
+    seeds = list(range(24))
+    clone = make_clone("grouped", settings=together, initializers=["normal"], seeds=seeds, source=None)
+    before = set(cluster.jobs())
+    assert snakemake(clone, "--profile", "slurm").wait() == 0, told(clone)
+    assert len(list(clone.results.glob("runs/*/*/*/metrics.csv"))) == 24
+    submitted = [job for number, job in cluster.jobs().items() if number not in before]
+    assert len(submitted) == 2  # the dataset, and all trainings
+    assert (submitted[1]["TresPerJob"], submitted[1]["TimeLimit"]) == ("gres:gpu:1", "02:00:00")
