@@ -1,6 +1,7 @@
 # The commands of this repository; each sets up what it needs.
 #   make run         the default study: results/digits/table.md, results/digits/figures/, results/report.html
 #   make test        all tests
+#   make environment .venv alone, which the others set up too
 #   make benchmark   how fast it is, beside the plain ways: results/benchmarks/cpu.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,7 +14,9 @@ ENVIRONMENT := .venv/requirements.lock
 # Programs of the environment find each other, and Snakemake its jobs' Python.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test benchmark lint format lock clean
+.PHONY: environment run test benchmark lint format lock clean
+
+environment: $(ENVIRONMENT)
 
 run: $(ENVIRONMENT)
 	snakemake --cores all

@@ -7,5 +7,5 @@ with job(snakemake.log[0]) as log:
     tidy, runs = gather(snakemake.input.metrics, snakemake.input.summaries)
     write_csv(snakemake.output.tidy, tidy)
     write_csv(snakemake.output.runs, runs)
-    write_csv(snakemake.output.resources, resources(snakemake.input.benchmarks, runs))
+    write_csv(snakemake.output.resources, resources(snakemake.params.benchmarks, runs))
     log.info("%d runs, %d epochs, %d diverged", len(runs), len(tidy), (runs.status == "diverged").sum())

@@ -2,12 +2,12 @@
 
 from ansatz import statistics
 from ansatz.job import job
-from ansatz.store import read_csv, write_csv, write_text
+from ansatz.store import OUTCOME, RESOURCES, RUN, read_csv, write_csv, write_text
 
 with job(snakemake.log[0]):
-    summary = statistics.summarize(read_csv(snakemake.input.runs))
+    summary = statistics.summarize(read_csv(snakemake.input.runs, RUN + OUTCOME))
     summary = statistics.with_published(summary, read_csv(snakemake.input.published))
     write_csv(snakemake.output.csv, summary.round(6))
-    took = statistics.spent(read_csv(snakemake.input.resources))
+    took = statistics.spent(read_csv(snakemake.input.resources, RUN + RESOURCES))
     write_text(snakemake.output.markdown, statistics.to_markdown(summary, took))
     write_text(snakemake.output.latex, statistics.to_latex(summary, took))

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +25,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.grad import conv2d_input
 
 from ansatz import store
+from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.networks import activation_bytes, conv_layers, forward, geometry, patch_shape, weights_fingerprint
 from ansatz.seeds import stream
@@ -80,6 +81,7 @@ def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
     return {name: FeatureMatrix(_grouped_weight(conv), patch_shape(conv)) for name, conv in layers.items()}
 
 
+@torch.inference_mode(False)
 def agop(
     network: nn.Module,
     batches: Iterable[torch.Tensor],
@@ -124,16 +126,21 @@ def agop(
     Raises
     ------
     UserError
-        If there is no image, or a gradient is not finite.
+        If there is no image, a weight or a gradient is not finite, or an argument is out of range.
     """
+    _check(network, probes, precision)
     shares = min(probes or 1, SHARES)
     moments = {name: _zeros(conv, shares) for name, conv in conv_layers(network).items()}
     images = 0
     with _frozen(network), _gradients_in(precision, network), _watched(network) as passed:
         for x in batches:
-            x = x.detach().requires_grad_()  # (n, channels, height, width)
+            if not len(x):
+                continue
+            x = x.detach().clone().requires_grad_()  # (n, channels, height, width); images of any mode
             with torch.enable_grad():
                 logits = forward(network, x)  # (n, classes)
+            if logits.dim() != 2:
+                raise UserError(f"AGOP: logits are (n, classes), the network's are {tuple(logits.shape)}")
             with _products_in(precision):
                 for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
                     passed.into = {name: moment[share] for name, moment in moments.items()}
@@ -150,10 +157,21 @@ def agop(
     return {name: _agop_matrix(conv, moments[name], average, probes) for name, conv in conv_layers(network).items()}
 
 
+@torch.inference_mode(False)
 def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
     """Return how many images `agop` can take at once in so many bytes; `image` is one of them, (1, channels, ...)."""
     with _frozen(network):
-        return max(1, memory // activation_bytes(network, image.detach().requires_grad_()))
+        return max(1, memory // activation_bytes(network, image.detach().clone().requires_grad_()))
+
+
+def _check(network: nn.Module, probes: int | None, precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise UserError(f"AGOP: precision {precision!r} is none of {', '.join(PRECISIONS)}")
+    if probes is not None and probes < 1:
+        raise UserError(f"AGOP: {probes} probes; it takes one at least, or None for all directions")
+    for name, conv in conv_layers(network).items():
+        if not bool(torch.isfinite(conv.weight).all()):
+            raise UserError(f"AGOP: the weights of layer {name} are not finite; has the network diverged?")
 
 
 class _Convolution(torch.autograd.Function):
@@ -179,7 +197,8 @@ def _gradients_in(precision: str, network: nn.Module) -> Iterator[None]:
         return
     with ExitStack() as undo:
         for conv in conv_layers(network).values():
-            if conv.padding_mode == "zeros" and not isinstance(conv.padding, str):  # what conv2d_input knows of
+            plain = type(conv) is nn.Conv2d and "forward" not in vars(conv)
+            if plain and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):  # as conv2d_input has it
                 rounded = partial(_Convolution.apply, conv, conv.weight.detach().bfloat16())
                 setattr(conv, "forward", rounded)  # noqa: B010  for mypy, to which a method is no attribute
                 undo.callback(delattr, conv, "forward")
@@ -240,9 +259,9 @@ class _SecondMoments:
 
     def watch(self, layer: str, _conv: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
         """Follow a convolution's output: its node, as an in-place ReLU makes the *tensor* its own result."""
-        node = cast(Node, output.grad_fn)
-        node.register_prehook(partial(self.add, layer))
-        self.outputs[node] = output.nbytes
+        if output.grad_fn is not None:  # None where the network computes it without gradients
+            output.grad_fn.register_prehook(partial(self.add, layer))
+            self.outputs[output.grad_fn] = output.nbytes
 
     def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
         """Add the sum of ``g g.T`` over images and positions."""
@@ -267,12 +286,14 @@ def _watched(network: nn.Module) -> Iterator[_SecondMoments]:
 
 def _pass_back(logits: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, outputs: Mapping[Node, int]) -> None:
     """Pass gradients of the logits along directions, (k, n, classes), back to the images."""
+    if not outputs:
+        return
     parting = _parting(logits, outputs)
-    at_once = max(1, AT_ONCE // max(1, *list(outputs.values())[-1:]))  # by the last convolution: it is next to it
+    at_once = max(1, AT_ONCE // max(1, list(outputs.values())[-1]))  # by the last convolution: it is next to it
     for some in directions.split(at_once):
         (gradients,) = torch.autograd.grad(logits, [parting], some, retain_graph=True, is_grads_batched=True)
         for gradient in gradients:  # as at the last convolution's output, about
-            torch.autograd.grad([parting], [x], gradient, retain_graph=True)
+            torch.autograd.grad([parting], [x], gradient, retain_graph=True, allow_unused=True)
 
 
 def _parting(logits: torch.Tensor, outputs: Container[Node]) -> GradientEdge:
@@ -320,14 +341,18 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, with its channels last, and ask for no gradients of its parameters."""
+    """Put a network in evaluation mode, its filters' channels last, and ask for no gradients of its parameters."""
     training = {module: module.training for module in network.modules()}
     learning = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    filters = {conv.weight: conv.weight.data for conv in conv_layers(network).values()}
     try:
         network.eval().requires_grad_(False)
-        cast(Any, network).to(memory_format=torch.channels_last)  # torch 2.13 does not type this call
+        for weight, data in filters.items():
+            weight.data = data.contiguous(memory_format=torch.channels_last)
         yield
     finally:
+        for weight, data in filters.items():
+            weight.data = data
         for module, mode in training.items():
             module.train(mode)
         for parameter, wanted in learning.items():

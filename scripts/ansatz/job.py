@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from ansatz.errors import UserError
 
 LOG = logging.getLogger("ansatz")
-MACHINE_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+MACHINE_FAULTS = {errno.EISDIR, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU

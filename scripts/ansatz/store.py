@@ -30,7 +30,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +60,7 @@ METRICS = (
 OUTCOME = ("status", "epochs", "best_epoch", "best_validation_accuracy", "test_accuracy", "device", "seconds")
 RESOURCES = (
     "device",
-    "seconds",  # of the job that ended the run, from its start to its end
+    "seconds",  # of the job that ended the run, from its start to its end; empty where it was not measured
     "training_seconds",  # of all epochs, those too that an interrupted job trained
     "memory_mb",  # largest resident set, without the GPU's memory; empty where it was not measured
     "gpu_seconds",  # the longer of the two times above, where the device was a GPU
@@ -346,8 +345,8 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
     """
     import pandas as pd
 
-    outcomes = [_read_run(path, lambda path: json.loads(path.read_text()), (*RUN, *OUTCOME)) for path in summaries]
-    epochs = [_read_run(path, pd.read_csv, METRICS).drop(columns=list(CLOCK)) for path in metrics]
+    outcomes = [_read_whole(path, lambda path: json.loads(path.read_text()), (*RUN, *OUTCOME)) for path in summaries]
+    epochs = [_read_whole(path, pd.read_csv, METRICS).drop(columns=list(CLOCK)) for path in metrics]
     for table, outcome in zip(epochs, outcomes, strict=True):
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])
@@ -361,19 +360,15 @@ def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
     Parameters
     ----------
     benchmarks : sequence of paths
-        Snakemake's benchmark file of each run, in the order of `runs`.
+        Snakemake's benchmark file of each run, in the order of `runs`. What one does not say is left empty: it is not
+        worth a training.
     runs : DataFrame
         As in ``runs.csv``.
-
-    Raises
-    ------
-    UserError
-        If a file is not as it was written.
     """
     import pandas as pd
 
-    read = partial(pd.read_csv, sep="\t", na_values="-")
-    jobs = pd.concat([_read_run(path, read, ("s", "max_rss")).tail(1) for path in benchmarks], ignore_index=True)
+    jobs = pd.DataFrame([_read_benchmark(path) for path in benchmarks], columns=["s", "max_rss"])
+    jobs = jobs.apply(pd.to_numeric, errors="coerce")
     table = runs[[*RUN, "device"]].assign(
         seconds=jobs.s, training_seconds=runs.seconds.round(3), memory_mb=jobs.max_rss, gpu_seconds=0.0
     )
@@ -382,7 +377,15 @@ def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
     return table[[*RUN, *RESOURCES]]
 
 
-def _read_run(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:
+def _read_benchmark(path: str | os.PathLike[str]) -> dict[str, str]:
+    try:
+        with open(path, newline="") as file:
+            return next(csv.DictReader(file, delimiter="\t"), {})
+    except (OSError, ValueError, csv.Error):
+        return {}
+
+
+def _read_whole(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:
     try:
         found = read(Path(path))
         whole = not set(keys) - set(found) and len(found) > 0
@@ -393,8 +396,14 @@ def _read_run(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: S
     return found
 
 
-def read_csv(path: str | os.PathLike[str]) -> "pd.DataFrame":
-    """Read a table that `write_csv` wrote, number for number."""
+def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> "pd.DataFrame":
+    """Read a table that `write_csv` wrote, number for number.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or does not have the columns.
+    """
     import pandas as pd
 
-    return pd.read_csv(path)
+    return _read_whole(path, pd.read_csv, columns)

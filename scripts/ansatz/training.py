@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -130,6 +131,8 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
+            if damaged := zipfile.ZipFile(self.path).testzip():  # a checksum each, which torch does not look at
+                raise ValueError(f"{damaged} is damaged")
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             known = state["key"] == self.key
         except Exception as error:  # whatever is wrong with it, the run can start afresh

@@ -1,6 +1,7 @@
 """NFM and AGOP against their definition, and what is asked of thin factors against dense matrices, in float64."""
 
 import math
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -254,10 +255,60 @@ def test_an_unused_layer_has_a_zero_agop_and_no_correlation():
 def test_the_network_is_left_as_it_was():
     network, x = small_network()
     network.train()
-    fm.agop(network, [x])
+    strides = [parameter.stride() for parameter in network.parameters()]
+    with torch.inference_mode():
+        fm.agop(network, [x.clone()])
     assert all(module.training for module in network.modules())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in network.parameters())
+    assert [parameter.stride() for parameter in network.parameters()] == strides
+    assert not any(parameter.is_inference() for parameter in network.parameters())
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("own", ["subclass", "forward"])
+def test_convolutions_with_a_forward_of_their_own_keep_it_in_bfloat16(own):
+    class Squared(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).square()
+
+    torch.manual_seed(0)
+    kind = Squared if own == "subclass" else nn.Conv2d
+    network, x = nn.Sequential(kind(2, 4, 3), nn.Flatten(), nn.Linear(64, 3)), torch.randn(4, 2, 6, 6)
+    if own == "forward":
+        network[0].forward = partial(Squared.forward, Squared(2, 4, 3))
+    exact, rounded = fm.agop(network, [x]), fm.agop(network, [x], precision="bfloat16")
+    assert fm.cosine(exact["0"], rounded["0"]) > 0.999
+    assert ("forward" in vars(network[0])) == (own == "forward")
+
+
+def test_a_network_without_convolutions_or_without_gradients_has_nothing_to_show():
+    x = torch.randn(2, 1, 4, 4)
+    assert fm.agop(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), [x]) == {}
+
+    class Bypassed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(1, 2, 3), nn.Linear(8, 3)
+
+        def forward(self, x):
+            with torch.no_grad():
+                features = self.conv(x)
+            return self.head(features.flatten(1))
+
+    assert not fm.agop(Bypassed(), [x])["conv"].factor.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"precision": "float16"}, "precision 'float16' is none of float32, bfloat16"),
+        ({"probes": 0}, "0 probes; it takes one at least"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(arguments, told):
+    network, x = small_network()
+    with pytest.raises(UserError, match=told):
+        fm.agop(network, [x], **arguments)
 
 
 def test_no_images_are_refused():
@@ -268,8 +319,12 @@ def test_no_images_are_refused():
 def test_gradients_that_are_not_finite_are_refused():
     network, x = small_network()
     with torch.no_grad():
-        network[2].weight[0] = math.nan
+        network[-1].weight[0] = math.inf
     with pytest.raises(UserError, match="the gradients at layer 0 are not finite"):
+        fm.agop(network, [x])
+    with torch.no_grad():
+        network[2].weight[0] = math.nan
+    with pytest.raises(UserError, match="the weights of layer 2 are not finite"):
         fm.agop(network, [x])
 
 

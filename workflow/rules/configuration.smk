@@ -5,7 +5,7 @@ Needs: the configuration. Makes: the same, checked and filled up with defaults; 
 import difflib
 import os
 import sys
-from math import isfinite
+from math import inf
 
 import yaml
 from jsonschema import Draft202012Validator, validators
@@ -27,7 +27,7 @@ TYPES = {
 STRICT = Draft202012Validator.TYPE_CHECKER.redefine_many(
     {
         "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-        "number": lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value),
+        "number": lambda _, value: isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < inf,
     }
 )
 

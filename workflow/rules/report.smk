@@ -7,7 +7,6 @@ rule gather_runs:
     input:
         metrics=runs(rules.train.output.metrics),
         summaries=runs(rules.train.output.summary),
-        benchmarks=runs(rules.train.benchmark),
         library=library("gather_runs.py"),
     output:
         tidy=f"{RESULTS}/tidy.csv",
@@ -17,6 +16,8 @@ rule gather_runs:
         f"{LOGS}/gather_runs.log",
     conda:
         TABLES
+    params:
+        benchmarks=runs(rules.train.benchmark),  # no input: a lost one is not to train a run again
     message:
         "gather the runs"
     script:
