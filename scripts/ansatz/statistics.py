@@ -77,7 +77,7 @@ HEADINGS = {
     "difference": f"Δ to {BASELINE} [95 %]",
     "published": "published (VGG11, 224 px)",
 }
-LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$"})
+LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$", "±": r"$\pm$"})
 
 
 def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", minus: str = "−") -> pd.DataFrame:
@@ -132,12 +132,13 @@ def _difference(row: pd.Series, minus: str) -> str:
     return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
 
 
-def spent(resources: pd.DataFrame) -> str:
-    """Say in one sentence what runs took; `resources` as in ``resources.csv``."""
+def caption(resources: pd.DataFrame) -> str:
+    """Say what the table shows, and what its runs took; `resources` as in ``resources.csv``."""
     hours, gpu_hours = resources.seconds.sum() / 3600, resources.gpu_seconds.sum() / 3600
     memory = resources.memory_mb.max()
     largest = f"; the largest took {memory / 1000:.1f} GB of memory" if memory > 0 else ""
-    return f"{len(resources)} runs, {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
+    took = f"{len(resources)} runs took {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
+    return f"Accuracies in percent, mean ± standard deviation over seeds; differences in pairs of seeds. {took}"
 
 
 def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:

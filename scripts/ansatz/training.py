@@ -237,10 +237,10 @@ def train(
             run.rows.append(row | {"status": "ok" if finite else "diverged"})
             if run.best is run.rows[-1]:
                 run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
-            LOG.info("%s: %s", title, _line(run.rows[-1], protocol.epochs))
             if checkpoint:
                 state = {"network": network.state_dict(), "momenta": optimizer.momenta, "run": vars(run)}
                 checkpoint.save(state)
+            LOG.info("%s: %s", title, _line(run.rows[-1], protocol.epochs))  # now it is not lost any more
     return run
 
 
