@@ -12,8 +12,6 @@ import pytest
 
 from clone import Clone
 
-pytestmark = pytest.mark.xdist_group("slurm")  # one cluster, in one of the test processes
-
 GRID = {
     "datasets": {"digits": None},
     "initializers": ["kaiming_uniform", "nfm"],
