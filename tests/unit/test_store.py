@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from ansatz import statistics, store
 from ansatz.errors import UserError
 from ansatz.store import METRICS, Part, atomic
+from disks import mounted
 
 
 def write(path, n=10):
@@ -61,13 +61,8 @@ def test_what_fails_leaves_nothing(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("a small disk cannot be mounted here: that takes root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with mounted(tmp_path / "disk", "size=1m"):
+        yield tmp_path / "disk"
 
 
 def test_a_full_disk_is_named_and_nothing_left(small_disk):
