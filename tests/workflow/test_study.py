@@ -220,6 +220,11 @@ def test_an_absent_gpu_is_one_line(clone):
     assert "Traceback" not in done.stdout
 
 
+def test_the_slurm_profile_asks_for_what_the_rules_need(clone):
+    clone.configure(device="auto")
+    assert clone.snakemake("--profile", "slurm", "--dry-run").returncode == 0
+
+
 def test_downloads_are_what_the_grid_needs_and_nothing_else(clone):
     datasets = {"digits": None, "cifar10": None, "mine": {"folder": str(clone.path)}}
     clone.configure(datasets=datasets, source={"pretrain": {"dataset": "mnist"}})
