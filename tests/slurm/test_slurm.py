@@ -86,7 +86,7 @@ def kill(_cluster, clone, run):
 def exhaust_time(cluster, clone, run):
     """As a training that hangs: it is still there when its time is over, and does not answer to SIGTERM."""
     os.kill(training_process(clone, run), signal.SIGSTOP)
-    cluster.asked("scontrol", "update", f"JobId={slurm_id(cluster, run)}", "TimeLimit=1")
+    cluster.asked("scontrol", "update", f"JobId={slurm_id(cluster, run)}", "EndTime=now+1seconds")
 
 
 FAULTS = {
@@ -171,8 +171,8 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
     assert set(asked) == {"prepare_dataset", "pretrain", "extract_features"}  # the rest needs no node
 
 
-def test_24_trainings_in_one_submission(cluster, make_clone):
-    together = {"groups": ["train=training"], "group-components": ["training=24"]}
+def test_24_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
+    together = {"groups": ["train=training"], "group-components": ["training=12"]}
     together["set-resources"] = {"train": {"runtime": 5}}  # minutes; they add up
     seeds = list(range(24))
     clone = make_clone("grouped", settings=together, initializers=["normal"], seeds=seeds, source=None)
@@ -180,5 +180,6 @@ def test_24_trainings_in_one_submission(cluster, make_clone):
     assert snakemake(clone, "--profile", "slurm").wait() == 0, told(clone)
     assert len(list(clone.results.glob("runs/*/*/*/metrics.csv"))) == 24
     submitted = [job for number, job in cluster.jobs().items() if number not in before]
-    assert len(submitted) == 2  # the dataset, and all trainings
-    assert (submitted[1]["TresPerJob"], submitted[1]["TimeLimit"]) == ("gres:gpu:1", "02:00:00")
+    requests = sorted((job.get("TresPerJob", ""), job["TimeLimit"]) for job in submitted)
+    twelve = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
+    assert requests == [("", "01:00:00"), twelve, twelve]
