@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
 from ansatz.errors import UserError
-from ansatz.store import atomic, disk_is_full, sha256
+from ansatz.store import atomic, checksum, disk_is_full
 
 LOG = logging.getLogger(__name__)
 # A RuntimeError is an encrypted zip, or one compressed in a way that Python does not know.
@@ -29,7 +29,8 @@ class Archive:
         Its name upstream, and in a `data_dir`.
     url : str
     sha256 : str
-        In hexadecimal; the beginning of one is enough (torchvision's weights carry eight digits in their names).
+        In hexadecimal; the beginning of one is enough (torchvision's weights carry eight digits in their names). 32
+        digits are an MD5, for archives of which no SHA-256 is published.
     """
 
     file: str
@@ -65,7 +66,7 @@ def fetch(archive: Archive, target: Path, look_in: Sequence[Path]) -> None:
 
 
 def check(path: Path, expected: str, called: str | None = None) -> None:
-    """Compare a file's SHA-256 with the `expected` one, or its beginning.
+    """Compare a file's SHA-256 with the `expected` one, or its beginning; its MD5 with one of 32 digits.
 
     Raises
     ------
@@ -73,13 +74,14 @@ def check(path: Path, expected: str, called: str | None = None) -> None:
         If they differ, or the file cannot be read.
     """
     name = called or path
+    algorithm = "md5" if len(expected) == 32 else "sha256"
     try:
-        found = sha256(path)
+        found = checksum(path, algorithm)
     except OSError as error:
         raise UserError(f"{name}: {error.strerror}") from error
     if not found.startswith(expected.lower()):
         raise UserError(
-            f"{name}: its sha256 is {found}, not {expected}: truncated, changed, or another version "
+            f"{name}: its {algorithm} is {found}, not {expected}: truncated, changed, or another version "
             "(if it is the one you mean, give its sha256 in the config)"
         )
 
@@ -103,6 +105,7 @@ def unpack(archive: Path, into: Path) -> None:
     UserError
         If the archive is truncated, no archive, or unsafe.
     """
+    into.mkdir(parents=True, exist_ok=True)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:

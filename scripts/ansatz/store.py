@@ -102,10 +102,10 @@ def disk_is_full(error: BaseException, folder: Path) -> bool:
     return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < 2**16
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Return a file's SHA-256, in hexadecimal."""
+def checksum(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Return a file's checksum, in hexadecimal."""
     with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

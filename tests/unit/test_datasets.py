@@ -235,27 +235,29 @@ def server(tmp_path):
         httpd.shutdown()
 
 
-def test_download(tmp_path, server):
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_download(tmp_path, server, algorithm):
     folder, address = server
     (folder / "a.bin").write_bytes(b"content")
-    checksum = hashlib.sha256(b"content").hexdigest()
+    checksum = hashlib.new(algorithm, b"content").hexdigest()
     fetch(Archive("a.bin", f"{address}/a.bin", checksum), tmp_path / "into" / "a.bin", [])
     assert (tmp_path / "into" / "a.bin").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "digits", "expected"),
     [
-        ("a.bin", r"a.bin: its sha256 is 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not 0000"),
-        ("absent.bin", r"absent.bin: cannot be downloaded \(File not found\); put the file into the config's data_dir"),
-        ("broken.bin", r"broken.bin: "),
+        ("a.bin", 4, "its sha256 is 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not 0000: "),
+        ("a.bin", 32, "its md5 is 9dd4e461268c8034f5c8564e155c67a6, not 00000000000000000000000000000000: "),
+        ("absent.bin", 4, r"cannot be downloaded \(File not found\); put the file into the config's data_dir"),
+        ("broken.bin", 4, ""),
     ],
 )
-def test_failed_downloads_leave_nothing(tmp_path, server, path, expected):
+def test_failed_downloads_leave_nothing(tmp_path, server, path, digits, expected):
     folder, address = server
     (folder / "a.bin").write_bytes(b"x")
-    with pytest.raises(UserError, match=expected) as caught:
-        fetch(Archive(path, f"{address}/{path}", "0000"), tmp_path / "into" / path, [])
+    with pytest.raises(UserError, match=f"{path}: {expected}") as caught:
+        fetch(Archive(path, f"{address}/{path}", "0" * digits), tmp_path / "into" / path, [])
     one_line(caught)
     assert not list((tmp_path / "into").iterdir())
 

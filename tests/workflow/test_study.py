@@ -19,7 +19,7 @@ from PIL import Image
 from torchvision import models
 
 from ansatz.networks import build, save_weights
-from ansatz.store import CLOCK, METRICS, sha256
+from ansatz.store import CLOCK, METRICS, checksum
 from real_data import SUBSETS
 
 
@@ -61,16 +61,16 @@ def test_the_report_needs_no_network(finished):
 def test_pretraining_sees_the_training_part_alone(finished):
     """Other validation images, same training images: the same weights, bit by bit."""
     dataset = finished.results / "datasets/digits/dataset.h5"
-    before = sha256(finished.results / "source/pretrained.pt")
+    before = checksum(finished.results / "source/pretrained.pt")
     with h5py.File(dataset, "r+") as file:
         for index in file["split/validation"]:
             file["images"][index] = 0
     finished.snakemake("--forcerun", "pretrain", "--until", "pretrain")
-    assert sha256(finished.results / "source/pretrained.pt") == before
+    assert checksum(finished.results / "source/pretrained.pt") == before
     with h5py.File(dataset, "r+") as file:
         file["images"][file["split/train"][0]] = 0
     finished.snakemake("--forcerun", "pretrain", "--until", "pretrain")
-    assert sha256(finished.results / "source/pretrained.pt") != before
+    assert checksum(finished.results / "source/pretrained.pt") != before
 
 
 def test_real_cifar10(clone, archives):
@@ -143,7 +143,7 @@ def test_torchvisions_weights_from_data_dir(clone):
     done = clone.snakemake("results/test/source/features.h5", check=False)
     assert "squeezenet1_1-b8a52dc0.pth: its sha256 is" in done.stdout
     clone.configure(
-        source={"torchvision": source | {"sha256": sha256(weights)}},
+        source={"torchvision": source | {"sha256": checksum(weights)}},
         data_dir="archives",
         feature_matrices={"images": 4, "probes": 2},
     )
