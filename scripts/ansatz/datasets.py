@@ -390,7 +390,7 @@ def prepare(
     if limit:
         raw = Raw(raw.classes, *(_limited(part, limit) for part in (raw.train, raw.validation, raw.test)))
     pool, split = _split(name, raw)
-    mean, std = channel_statistics(pool.images[split["train"]])
+    mean, std = channel_statistics(pool.images, split["train"])
     store.write_dataset(
         output,
         name=name,
@@ -445,13 +445,15 @@ def _split(name: str, raw: Raw) -> tuple[Part, dict[str, np.ndarray]]:
     return raw.train, {"train": np.sort(order[held_out:]), "validation": np.sort(order[:held_out])}
 
 
-def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each channel, on the scale 0..1.
 
     Parameters
     ----------
     images : ndarray
-        uint8 (N, C, H, W).
+        uint8 (M, C, H, W).
+    rows : ndarray
+        Of which of them; they are taken a thousand at a time, as all may be half of what the memory holds.
 
     Returns
     -------
@@ -460,9 +462,10 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     values = np.arange(256) / 255
     counts = np.zeros((images.shape[1], 256), np.int64)
-    for image in np.array_split(images, max(1, len(images) // 1024)):
+    for some in np.array_split(rows, max(1, len(rows) // 1024)):
+        batch = images[some]
         for channel in range(images.shape[1]):
-            counts[channel] += np.bincount(image[:, channel].ravel(), minlength=256)
+            counts[channel] += np.bincount(batch[:, channel].ravel(), minlength=256)
     share = counts / counts.sum(1, keepdims=True)  # (C, 256)
     mean = share @ values
     return mean, np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
