@@ -31,7 +31,7 @@ MISTAKES = {
     "initializer twice": ({"initializers": ["nfm", "nfm"]}, "initializers: ['nfm', 'nfm'] has non-unique elements"),
     "unknown dataset": (
         {"datasets": {"cifar11": None}},
-        "datasets: 'cifar11' is none of digits, mnist, cifar10, cifar100, svhn, tiny_imagenet; images of your own need",
+        "datasets: 'cifar11' is none of digits, mnist, fashion_mnist, emnist, qmnist, cifar10, cifar100, svhn, stl10, tiny_imagenet, pcam, gtsrb, dtd, fgvc_aircraft, caltech101; images of your own need",
     ),
     "no dataset": ({"datasets": {}}, "datasets: {} should be non-empty"),
     "datasets as a list": ({"datasets": ["digits"]}, "datasets: ['digits'] is not a mapping of keys to values"),
@@ -40,8 +40,8 @@ MISTAKES = {
         "datasets.digits: unknown key 'sise'; did you",
     ),
     "size without folder": (
-        {"datasets": {"digits": {"size": 32}}},
-        "datasets.digits.size: only for images of your own",
+        {"datasets": {"dtd": {"size": 48}, "digits": {"size": 32}}},
+        "datasets.digits.size: only for images of your own, with the key folder, and for gtsrb, dtd, fgvc_aircraft, caltech101",
     ),
     "too small a limit": (
         {"datasets": {"digits": {"limit": 1}}},

@@ -85,6 +85,7 @@ def test_enums_are_the_codes_registries():
     plain = [name for name, one in registry.items() if not one.needs]
     assert SCHEMA["properties"]["source"]["properties"]["pretrain"]["properties"]["initializer"]["enum"] == plain
     assert defs["dataset"]["enum"] == list(DATASETS)
+    assert defs["resized_dataset"]["enum"] == [name for name, one in DATASETS.items() if one.size]
     assert defs["network"]["enum"] == list(NETWORKS)
     assert defs["training"]["properties"]["precision"]["enum"] == list(PRECISIONS)
     assert SCHEMA["properties"]["feature_matrices"]["properties"]["precision"]["enum"] == list(PRECISIONS)

@@ -89,12 +89,12 @@ def contradictions(config, schema):
     """Yield what no single key shows, a line each."""
     if config["name"].lower() == "published":
         yield "name: published holds the sources' numbers in results/; take another name"
-    registry = schema["$defs"]["dataset"]["enum"]
+    registry, resized = (schema["$defs"][kind]["enum"] for kind in ("dataset", "resized_dataset"))
     for name, options in config["datasets"].items():
         if name not in registry and "folder" not in (options or {}):
             yield f"datasets: {name!r} is none of {', '.join(registry)}; images of your own need the key folder"
-        if "folder" not in (options or {}) and "size" in (options or {}):
-            yield f"datasets.{name}.size: only for images of your own, with the key folder"
+        if "size" in (options or {}) and "folder" not in options and name not in resized:
+            yield f"datasets.{name}.size: only for images of your own, with the key folder, and for {', '.join(resized)}"
     layers = schema["$defs"]["layers"]["const"][config["network"]["name"]]
     for layer in set(config["layers"]) - set(layers):
         yield f"layers: {layer!r} is no convolution of {config['network']['name']}; they are {', '.join(layers)}"
