@@ -124,6 +124,12 @@ def test_every_key_is_documented_with_its_default(key, schema):
     assert documented[key] == (f"`{json.dumps(expected)}`" if expected != "" else "")
 
 
+def test_every_dataset_is_documented():
+    table = (ROOT / "config/README.md").read_text().partition("## Every dataset")[2].partition("\n## ")[0]
+    first_columns = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert re.findall(r"`(\w+)`", " ".join(first_columns)) == list(DATASETS)
+
+
 def test_schema_and_study_stand_at_the_top_of_each_configuration():
     for name in ("config.yaml", "study.yaml"):
         assert (ROOT / "config" / name).read_text().startswith("# yaml-language-server: $schema=")
