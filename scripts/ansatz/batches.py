@@ -115,6 +115,16 @@ class Images:
         return x.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
+def normalised(image: torch.Tensor, data: Dataset, *, size: int, channels: int) -> torch.Tensor:
+    """Return an image, uint8 (1, C, H, W), as those of a dataset reach a network: float32 (1, channels, size, size)."""
+    alone = Part(image.numpy(), np.zeros(1, np.int64))
+    images = Images(
+        image, alone, data.mean, data.std, size=size, channels=channels, device=image.device, memory=image.nbytes
+    )
+    x, _ = next(images.batches(1))
+    return x
+
+
 def on_device(
     data: Dataset, *, size: int, channels: int, device: torch.device, memory: int | None = None
 ) -> dict[str, Images]:

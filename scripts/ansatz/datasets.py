@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from ansatz.errors import UserError
 from ansatz.provenance import provenance
 from ansatz.seeds import stream
 from ansatz.store import Part
+
+if TYPE_CHECKING:  # imported where it is used
+    import PIL.Image
 
 LOG = logging.getLogger(__name__)
 SPLIT_SEED = 0
@@ -457,19 +460,31 @@ def _samples(root: Path) -> tuple[list[str], list[tuple[Path, int]]]:
     return classes, [(Path(path), label) for path, label in samples]
 
 
-def _decode(samples: Iterable[tuple[Path, int]], size: int | None = None) -> Part:
+def decoded(path: str | Path) -> "PIL.Image.Image":
+    """Return an image file's picture, in RGB.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or decoded, or has more than 8 bits a channel.
+    """
     from PIL import Image
 
+    try:
+        with Image.open(path) as opened:
+            deep = opened.mode.startswith(("I", "F"))
+            image = opened.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not an image that can be decoded ({error})") from error
+    if deep:  # Pillow would clip it to white
+        raise UserError(f"{path}: has more than 8 bits a channel; save it with 8")
+    return image
+
+
+def _decode(samples: Iterable[tuple[Path, int]], size: int | None = None) -> Part:
     images, labels, first = [], [], None
     for path, label in samples:
-        try:
-            with Image.open(path) as opened:
-                deep = opened.mode.startswith(("I", "F"))
-                image = opened.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path}: not an image that can be decoded ({error})") from error
-        if deep:  # Pillow would clip it to white
-            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8")
+        image = decoded(path)
         if size:
             image = image.resize((size, size))
         pixels = np.asarray(image)  # (H, W, 3)

@@ -25,6 +25,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.nn.grad import conv2d_input
 
 from ansatz import store
+from ansatz.batches import Images
 from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.networks import activation_bytes, conv_layers, forward, geometry, patch_shape, weights_fingerprint
@@ -132,7 +133,7 @@ def agop(
     shares = min(probes or 1, SHARES)
     moments = {name: _zeros(conv, shares) for name, conv in conv_layers(network).items()}
     images = 0
-    with _frozen(network), _gradients_in(precision, network), _watched(network) as passed:
+    with frozen(network), _gradients_in(precision, network), _watched(network) as passed:
         for x in batches:
             if not len(x):
                 continue
@@ -157,10 +158,28 @@ def agop(
     return {name: _agop_matrix(conv, moments[name], average, probes) for name, conv in conv_layers(network).items()}
 
 
+def agop_over(network: nn.Module, images: Images, sample: int, **estimator: Any) -> dict[str, FeatureMatrix]:
+    """Return `agop` over a sample of a dataset's part, in batches as large as its memory allows.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the images' device.
+    images : Images
+    sample : int
+        How many images (or all, where there are fewer), always the same ones.
+    **estimator
+        As for `agop`.
+    """
+    one, _ = next(images.batches(1))
+    batches = images.batches(batch_size(network, one, images.memory), images.sample(sample, seed=0))
+    return agop(network, (x for x, _ in batches), **estimator)
+
+
 @torch.inference_mode(False)
 def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
     """Return how many images `agop` can take at once in so many bytes; `image` is one of them, (1, channels, ...)."""
-    with _frozen(network):
+    with frozen(network):
         return max(1, memory // activation_bytes(network, image.detach().clone().requires_grad_()))
 
 
@@ -340,7 +359,7 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
 
 
 @contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def frozen(network: nn.Module) -> Iterator[None]:
     """Put a network in evaluation mode, its filters' channels last, and ask for no gradients of its parameters."""
     training = {module: module.training for module in network.modules()}
     learning = {parameter: parameter.requires_grad for parameter in network.parameters()}
@@ -413,6 +432,42 @@ def correlation(a: FeatureMatrix, b: FeatureMatrix) -> float:
         return _inner(x, y) - _sum(x) * _sum(y) / entries
 
     return _ratio(centred(a, b), centred(a, a), centred(b, b))
+
+
+def compare(
+    initial: Mapping[str, Mapping[str, FeatureMatrix]], trained: Mapping[str, Mapping[str, FeatureMatrix]]
+) -> list[dict[str, Any]]:
+    """Ask of every convolution whether the ansatz holds: NFM and AGOP align, after training alone.
+
+    Parameters
+    ----------
+    initial, trained : mapping
+        ``matrices["nfm" | "agop"][layer]`` of a network before and after its training.
+
+    Returns
+    -------
+    list of dict
+        A row a layer: ``layer``, ``shape`` (of its patches, and its groups, where it has several), ``standard_error``
+        (of the trained AGOP), and ``correlation_*`` and ``cosine_*`` of what `ansatz.store.COMPARED` names.
+    """
+    rows = []
+    for layer in trained["nfm"]:
+        found = {
+            "nfm": trained["nfm"][layer],
+            "agop": trained["agop"][layer],
+            "root_agop": trained["agop"][layer].square_root(),
+            "initial_nfm": initial["nfm"][layer],
+            "initial_agop": initial["agop"][layer],
+            "initial_root_agop": initial["agop"][layer].square_root(),
+        }
+        groups = len(found["nfm"].factor)
+        shape = _written(found["nfm"].shape) + (f" in {groups} groups" if groups > 1 else "")
+        row = {"layer": layer, "shape": shape, "standard_error": found["agop"].standard_error}
+        for a, b in store.COMPARED:
+            row[f"correlation_{a}_{b}"] = correlation(found[a], found[b])
+            row[f"cosine_{a}_{b}"] = cosine(found[a], found[b])
+        rows.append(row)
+    return rows
 
 
 def _inner(a: FeatureMatrix, b: FeatureMatrix) -> float:

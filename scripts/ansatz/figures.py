@@ -1,12 +1,16 @@
-"""Figures from tidy tables: curves over epochs, a band over seeds, one panel a dataset, one colour an initializer."""
+"""Figures: curves from tidy tables, and pictures of feature matrices from arrays.
+
+Curves go over epochs, with a band over seeds, one panel a dataset, one colour an initializer.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -34,6 +38,27 @@ STYLE: dict[Any, Any] = {
 PANEL = (2.9, 2.0)  # inches
 LEGEND = 1.25  # inches
 BAND = "mean over seeds,\nband: 1 std"
+
+PICTURES = STYLE | {
+    "axes.grid": False,
+    "axes.spines.left": False,
+    "axes.spines.bottom": False,
+    "xtick.bottom": False,
+    "xtick.labelbottom": False,
+    "ytick.left": False,
+    "ytick.labelleft": False,
+    "image.interpolation": "nearest",  # pixels stay pixels
+    "figure.constrained_layout.w_pad": 0.02,  # inches
+    "figure.constrained_layout.h_pad": 0.02,
+    "figure.constrained_layout.wspace": 0,
+    "figure.constrained_layout.hspace": 0,
+}
+TEXT_WIDTH = 6.9  # inches, of a page of two columns
+SQUARE = 1.9  # inches, of a heat map
+PATCH = 0.5  # inches, of a patch
+GAP, MARGIN = 0.05, 0.22  # inches, between panels, and for the names of rows
+TINY = 6  # points, of text beside panels as small as those
+LAYERS = 16  # that a figure has room for
 
 # One look an initializer, in every figure: colours of Okabe and Ito's and of Paul Tol's palettes, for the colour-blind,
 # and dashes that tell members of a family apart in grey print too.
@@ -142,6 +167,102 @@ def _draw(axes: Axes, tidy: pd.DataFrame, column: str, shown: dict[str, tuple[st
         axes.plot(over_seeds.index, over_seeds["mean"], color=colour, linestyle=dashes, label=initializer)
         low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
         axes.fill_between(over_seeds.index, low, high, color=colour, alpha=0.12, linewidth=0)
+
+
+# ------------------------------------------------------------------------------------------------- feature matrices
+def heat_maps(matrices: Mapping[str, np.ndarray], correlation: float | None = None) -> Figure:
+    """Draw feature matrices side by side, each by its largest magnitude, in one scale of colours about zero.
+
+    Parameters
+    ----------
+    matrices : mapping of str to ndarray
+        Title -> (patch, patch).
+    correlation : float, optional
+        What the title of the whole says.
+    """
+    with mpl.rc_context(PICTURES):
+        figure = Figure(figsize=((SQUARE + 0.1) * len(matrices) + 0.6, SQUARE + 0.4), layout="constrained")
+        panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+        for axes, (title, matrix) in zip(panels, matrices.items(), strict=True):
+            drawn = axes.imshow(matrix / _largest(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
+            axes.spines[:].set_visible(True)  # as the map itself may be white there
+            axes.set_title(title)
+        with mpl.rc_context({"ytick.right": True}):
+            bar = figure.colorbar(drawn, ax=panels, ticks=[-1, 0, 1], label="entry / largest magnitude")
+        bar.outline.set_linewidth(STYLE["axes.linewidth"])
+        if correlation is not None:
+            figure.suptitle(f"correlation {correlation:.3f}", fontsize=STYLE["axes.titlesize"])
+    return figure
+
+
+def patches(vectors: Mapping[str, np.ndarray]) -> Figure:
+    """Draw patches, such as eigenvectors: a row a key; zero is mid-grey, and each patch fills the scale.
+
+    Parameters
+    ----------
+    vectors : mapping of str to ndarray
+        Label -> (k, channels, rows, columns), channels 1 (grey) or 3 (red, green, blue).
+    """
+    count = max(map(len, vectors.values()))
+    with mpl.rc_context(PICTURES):
+        figure = Figure(figsize=(PATCH * count + 0.3, PATCH * len(vectors) + 0.2), layout="constrained")
+        panels = figure.subplots(len(vectors), count, squeeze=False)
+        for row, (label, some) in zip(panels, vectors.items(), strict=True):
+            row[0].set_ylabel(label)
+            for axes, patch in zip(row, some, strict=False):
+                pixels = 0.5 + 0.5 * patch / _largest(patch)  # (channels, rows, columns), from 0 to 1
+                axes.imshow(np.moveaxis(pixels, 0, -1), cmap="gray", vmin=0, vmax=1)
+        for number, axes in enumerate(panels[0], start=1):
+            axes.set_title(str(number))
+    return figure
+
+
+def looks_at(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw what layers look at: an image, and beside it a column a layer and a row a feature matrix.
+
+    Parameters
+    ----------
+    image : ndarray
+        uint8 (height, width, channels), channels 1 (grey) or 3.
+    rows : mapping of str to mapping of str to ndarray
+        Label -> layer -> (height, width), the same layers in each row; where there are more than `LAYERS`, as many of
+        them are drawn, at even distances from the first to the last. Each is scaled from its own 1st to its own 99th
+        percentile.
+    """
+    layers = list(next(iter(rows.values())))
+    shown = [layers[i] for i in np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)]
+    # all in inches: squares that fill a page's width are exact that way, where a layout engine would leave gaps
+    step = min(0.9, (TEXT_WIDTH - MARGIN) / (len(rows) + len(shown)))  # from one panel to the next
+    side = step - GAP
+    longest = 0.58 * TINY / 72 * max(map(len, shown))
+    upright = longest > side  # names that would run into each other
+    above = 0.1 + (longest if upright else TINY / 72)
+    width, height = MARGIN + step * (len(rows) + len(shown)), step * len(rows) + above
+    with mpl.rc_context(PICTURES | {"axes.titlesize": TINY, "axes.labelsize": TINY, "axes.titlepad": 3}):
+        figure = Figure(figsize=(width, height))
+
+        def square(left: float, bottom: float, side: float) -> Axes:
+            return figure.add_axes((left / width, (bottom + GAP) / height, side / width, side / height))
+
+        original = square(GAP, 0, step * len(rows) - GAP)
+        original.imshow(image, cmap="gray", vmin=0, vmax=255)
+        if len(shown) < len(layers):
+            original.set_title(f"{len(shown)} of {len(layers)} layers")
+        for i, (label, maps) in enumerate(rows.items()):
+            for j, layer in enumerate(shown):
+                axes = square(MARGIN + step * (len(rows) + j), step * (len(rows) - 1 - i), side)
+                low, high = np.percentile(maps[layer], [1, 99])
+                axes.imshow(maps[layer], cmap="magma", vmin=low, vmax=high)
+                if j == 0:
+                    axes.set_ylabel(label)
+                if i == 0:
+                    axes.set_title(layer, rotation=90 if upright else 0)
+    return figure
+
+
+def _largest(values: np.ndarray) -> float:
+    """Return the largest magnitude, to divide by."""
+    return np.abs(values).max() or 1.0
 
 
 def save(figure: Figure, *paths: str | os.PathLike[str]) -> None:

@@ -50,9 +50,9 @@ def initializer(needs: str | None = None) -> Callable[[Fill], Fill]:
 
 # ------------------------------------------------------------------------------------------------- the registry
 @initializer()
-def normal(weight: torch.Tensor, generator: torch.Generator) -> None:
-    """N(0, 0.05²), as the study has it."""
-    nn.init.normal_(weight, std=0.05, generator=generator)
+def normal(weight: torch.Tensor, generator: torch.Generator, std: float = 0.05) -> None:
+    """N(0, std²), std as the study has it."""
+    nn.init.normal_(weight, std=std, generator=generator)
 
 
 @initializer()
@@ -161,12 +161,14 @@ COVARIANCE_SCALINGS = {"trace": trace_scaling, "released": released_scaling}
 @torch.no_grad()
 def initialize(
     network: nn.Module,
-    name: str,
+    name: str | None,
     *,
     seed: int,
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None = None,
     scaling: str = "trace",
     layers: Mapping[str, str] | None = None,
+    std: float | None = None,
+    first_std: float | None = None,
 ) -> None:
     """Fill every convolution of a network.
 
@@ -174,8 +176,8 @@ def initialize(
     ----------
     network : nn.Module
         On the CPU.
-    name : str
-        One of `INITIALIZERS`.
+    name : str or None
+        One of `INITIALIZERS`; None leaves all as it is.
     seed : int
         The run's seed; every layer draws from a stream of its own.
     matrices : mapping, optional
@@ -184,6 +186,8 @@ def initialize(
         One of `COVARIANCE_SCALINGS`.
     layers : mapping of str to str, optional
         Which layer of the source a layer draws from, where that is to be chosen.
+    std, first_std : float, optional
+        Of ``normal``, in the place of its own: of all layers, and of the first where it is to be another.
 
     Raises
     ------
@@ -191,6 +195,8 @@ def initialize(
         If the initializer needs feature matrices and has none, a layer finds no counterpart (see
         `ansatz.feature_matrices.match`), or a layer's matrix is zero.
     """
+    if name is None:
+        return
     chosen = INITIALIZERS[name]
     convolutions = conv_layers(network)
     covariances: dict[str, FeatureMatrix] = {}
@@ -207,6 +213,8 @@ def initialize(
             covariances[layer] = COVARIANCE_SCALINGS[scaling](name, chosen.needs, given[source], fan_in)
     for position, (layer, conv) in enumerate(convolutions.items()):
         generator = torch.Generator().manual_seed(stream(seed, "filters", position))
-        chosen.fill(conv.weight, generator, *([covariances[layer]] if chosen.needs else []))
+        given_std = std if position or first_std is None else first_std
+        scale = {} if given_std is None else {"std": given_std}
+        chosen.fill(conv.weight, generator, *([covariances[layer]] if chosen.needs else []), **scale)
         if conv.bias is not None:
             conv.bias.zero_()

@@ -22,7 +22,7 @@ NAMED = 30  # mismatching parameters that an error names
 
 
 def network(name: str) -> Callable[[Build], Build]:
-    """Register a function ``(classes, in_channels=3, width=1.0) -> nn.Module`` under a name."""
+    """Register a function ``(classes, in_channels=3, width=1.0, **options of its own) -> nn.Module`` under a name."""
 
     def register(build: Build) -> Build:
         NETWORKS[name] = build
@@ -37,7 +37,9 @@ def network(name: str) -> Callable[[Build], Build]:
 VGG_STAGES = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
-def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+def vgg(
+    stages: Sequence[int], classes: int, in_channels: int = 3, width: float = 1.0, *, wide_first: bool = False
+) -> nn.Module:
     """Return torchvision's VGG, with all hidden widths scaled.
 
     Parameters
@@ -48,6 +50,8 @@ def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float 
     in_channels : int
     width : float
         Factor of every hidden layer's width; at 1 it is torchvision's network, parameter by parameter.
+    wide_first : bool
+        Whether the first convolution is 7 x 7, without bias.
 
     Returns
     -------
@@ -55,15 +59,15 @@ def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float 
         For images of at least 32 x 32 pixels.
     """
 
-    def scaled(channels: int) -> int:
-        return max(1, round(channels * width))
-
+    scaled = partial(_scaled, width=width)
     features, channels = nn.Sequential(), in_channels
     for convolutions, out_channels in zip(stages, map(scaled, (64, 128, 256, 512, 512)), strict=True):
         for _ in range(convolutions):
             features.extend([nn.Conv2d(channels, out_channels, kernel_size=3, padding=1), nn.ReLU(inplace=True)])
             channels = out_channels
         features.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    if wide_first:
+        features[0] = nn.Conv2d(in_channels, scaled(64), kernel_size=7, padding=3, bias=False)
     hidden = scaled(4096)
     classifier = nn.Sequential(
         nn.Linear(channels * 7 * 7, hidden),
@@ -80,6 +84,143 @@ def vgg(stages: Sequence[int], classes: int, in_channels: int = 3, width: float 
 
 for _name, _stages in VGG_STAGES.items():
     network(_name)(partial(vgg, _stages))
+network("vgg11_mnist")(partial(vgg, VGG_STAGES["vgg11"], wide_first=True))  # as the study's group trained it on MNIST
+
+
+@network("lenet5")
+def lenet5(classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+    """Return LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling, for images of at least 32 x 32 pixels."""
+    scaled = partial(_scaled, width=width)
+    features = nn.Sequential(
+        nn.Conv2d(in_channels, scaled(6), kernel_size=5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(scaled(6), scaled(16), kernel_size=5),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    )
+    classifier = nn.Sequential(
+        nn.Linear(scaled(16) * 5 * 5, scaled(120)),
+        nn.ReLU(inplace=True),
+        nn.Linear(scaled(120), scaled(84)),
+        nn.ReLU(inplace=True),
+        nn.Linear(scaled(84), classes),
+    )
+    pool, flatten = AveragePool((5, 5)), nn.Flatten()  # at 32 x 32 pixels the pooling leaves all as it is
+    return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=flatten, classifier=classifier))
+
+
+@network("resnet18_small")
+def resnet18_small(classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+    """Return ResNet-18 (He et al. 2016) for small images: its first convolution is 3 x 3, and not pooled after."""
+    channels = _scaled(64, width)
+    stem = [_convolution(in_channels, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+    features = nn.Sequential(*stem)
+    for out_channels, stride in zip(map(partial(_scaled, width=width), (64, 128, 256, 512)), (1, 2, 2, 2), strict=True):
+        features.extend([_Residual(channels, out_channels, stride), _Residual(out_channels, out_channels, 1)])
+        channels = out_channels
+    pool, flatten, classifier = AveragePool((1, 1)), nn.Flatten(), nn.Linear(channels, classes)
+    return nn.Sequential(OrderedDict(features=features, avgpool=pool, flatten=flatten, classifier=classifier))
+
+
+class _Residual(nn.Module):
+    """Two convolutions beside a shortcut, which is a 1 x 1 convolution where they change the shape."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = _convolution(channels, out_channels, 3, stride), nn.BatchNorm2d(out_channels)
+        self.conv2, self.bn2 = _convolution(out_channels, out_channels, 3), nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.shortcut = nn.Sequential()
+        if stride > 1 or channels != out_channels:
+            self.shortcut.extend([_convolution(channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(hidden)) + self.shortcut(x))
+
+
+def _convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+    padding = kernel_size // 2
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
+
+
+# (filters, side of the filters) of each stage; all stages but the last are pooled
+SIMPLENET_STAGES = (
+    ((64, 3), (128, 3), (128, 3), (128, 3)),
+    ((128, 3), (128, 3), (256, 3)),
+    ((256, 3), (256, 3)),
+    ((512, 3), (2048, 1), (256, 1)),
+    ((256, 3),),
+)
+
+
+@network("simplenet")
+def simplenet(classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+    """Return SimpleNet, 13 convolutions (Hasanpour et al. 2016): its authors' five million parameters, no dropout."""
+    features, channels = nn.Sequential(), in_channels
+    for stage in SIMPLENET_STAGES:
+        for filters, side in stage:
+            out_channels = _scaled(filters, width)
+            convolution = nn.Conv2d(channels, out_channels, side, padding=side // 2)
+            features.extend([convolution, nn.BatchNorm2d(out_channels, momentum=0.05), nn.ReLU(inplace=True)])
+            channels = out_channels
+        features.append(nn.MaxPool2d(2) if stage is not SIMPLENET_STAGES[-1] else nn.AdaptiveMaxPool2d(1))
+    flatten, classifier = nn.Flatten(), nn.Linear(channels, classes)
+    return nn.Sequential(OrderedDict(features=features, flatten=flatten, classifier=classifier))
+
+
+POOLINGS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
+    "none": (nn.Identity, nn.Identity),
+    "average": (partial(nn.AvgPool2d, 2), partial(nn.AdaptiveAvgPool2d, 1)),
+    "max": (partial(nn.MaxPool2d, 2), partial(nn.AdaptiveMaxPool2d, 1)),
+}  # name -> what stands between convolutions, and after the last
+
+
+@network("cnn")
+def cnn(
+    classes: int,
+    in_channels: int = 3,
+    width: float = 1.0,
+    *,
+    depth: int = 4,
+    patch_size: int = 3,
+    pooling: str = "none",
+    image_size: int = 32,
+) -> nn.Module:
+    """Return a plain network without biases, as Beaglehole et al. (2023) vary it.
+
+    Parameters
+    ----------
+    classes, in_channels : int
+    width : float
+        Factor of the 64 filters of each convolution.
+    depth, patch_size : int
+        How many convolutions, with a padding that keeps the images' size, and the side of their filters.
+    pooling : str
+        One of `POOLINGS`: between all convolutions but the first two, by 2, and after the last, to one number a
+        channel; without it the classifier sees all positions.
+    image_size : int
+        The side of the images, in pixels.
+    """
+    between, last = POOLINGS[pooling]
+    side = image_size if pooling == "none" else 1
+    if pooling != "none" and image_size < 2 ** max(0, depth - 2):
+        most = image_size.bit_length() + 1
+        raise UserError(f"network.depth: {depth} convolutions pool {image_size} px away; it takes {most} at most")
+    features, channels, filters = nn.Sequential(), in_channels, _scaled(64, width)
+    for layer in range(depth):
+        if layer > 1:
+            features.append(between())
+        padding = patch_size // 2
+        features.extend([nn.Conv2d(channels, filters, patch_size, padding=padding, bias=False), nn.ReLU(inplace=True)])
+        channels = filters
+    flatten, classifier = nn.Flatten(), nn.Linear(channels * side**2, classes, bias=False)
+    return nn.Sequential(OrderedDict(features=features, pool=last(), flatten=flatten, classifier=classifier))
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
 
 
 class AveragePool(nn.AdaptiveAvgPool2d):
@@ -101,7 +242,7 @@ class AveragePool(nn.AdaptiveAvgPool2d):
 
 
 # ------------------------------------------------------------------------------------------------- what they are for
-def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
+def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
     """Build a network whose parameters are PyTorch's default, drawn from the seed.
 
     Parameters
@@ -111,6 +252,8 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     classes, in_channels : int
     seed : int
     width : float
+    **options
+        What the network has of its own, such as the `depth` of `cnn`.
 
     Raises
     ------
@@ -120,7 +263,7 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "network"))
         if name in NETWORKS:
-            return NETWORKS[name](classes, in_channels=in_channels, width=width)
+            return NETWORKS[name](classes, in_channels=in_channels, width=width, **options)
         from torchvision import models
 
         if name not in models.list_models(module=models):

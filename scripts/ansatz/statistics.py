@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from ansatz.store import Evolution
+
 BASELINE = "kaiming_uniform"
 
 
@@ -68,6 +70,53 @@ def with_published(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFra
     long = published.melt("initializer", var_name="dataset", value_name="published")
     long["published"] /= 100
     return summary.merge(long, on=["dataset", "initializer"], how="left")
+
+
+def over_seeds(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Average what was compared over seeds.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    DataFrame
+        A row a (experiment, variant, dataset, layer), in their order: how many ``seeds``, and the means of all that is
+        measured.
+    """
+    groups = tidy.groupby(["experiment", "variant", "dataset", "layer", "shape"], sort=False)
+    measured = [name for name in tidy if name.startswith(("correlation_", "cosine_")) or name.endswith("_accuracy")]
+    table = groups[measured].mean()
+    table.insert(0, "seeds", groups.seed.nunique())
+    return table.reset_index()
+
+
+def over_layers(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Summarize what was compared over layers, datasets and seeds.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    DataFrame
+        A row a (experiment, variant), in their order: ``networks``, ``layers`` (of all of them), means of the
+        accuracies, and mean and standard deviation over layers of each correlation and cosine, the latter with the
+        ending ``_std``.
+    """
+    rows = []
+    for (experiment, variant), group in tidy.groupby(["experiment", "variant"], sort=False):
+        networks = group.drop_duplicates(["dataset", "seed"])
+        row = {"experiment": experiment, "variant": variant, "networks": len(networks), "layers": len(group)}
+        row |= {name: networks[name].mean() for name in ("validation_accuracy", "test_accuracy")}
+        for name in tidy.columns[tidy.columns.str.startswith(("correlation_", "cosine_"))]:
+            row |= {name: group[name].mean(), f"{name}_std": group[name].std(ddof=1)}
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 # ------------------------------------------------------------------------------------------------- as a person reads it
@@ -160,3 +209,86 @@ def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
     table.index.name = None
     layout_of = {"hrules": True, "multicol_align": "c", "column_format": "l" + "r" * table.shape[1]}
     return table.style.to_latex(**layout_of, caption=escaped(caption) if caption else None)
+
+
+# What was compared, as a person reads it.
+PAIRS = {
+    "nfm_agop": "NFM – AGOP",
+    "nfm_root_agop": "NFM – √AGOP",
+    "nfm_initial_nfm": "NFM – initial NFM",
+    "initial_nfm_initial_agop": "NFM – AGOP, initial",
+}
+
+
+def alignment_to_markdown(tidy: pd.DataFrame) -> str:
+    """Return in Markdown how NFM and AGOP align, by network and by layer; `tidy` as ``ansatz/tidy.csv``."""
+    summary, layers = over_layers(tidy), over_seeds(tidy)
+    networks = summary[["experiment", "variant", "networks"]].copy()
+    for part in ("validation", "test"):
+        if summary[f"{part}_accuracy"].notna().any():
+            networks[f"{part} accuracy"] = summary[f"{part}_accuracy"].map(lambda v: "" if pd.isna(v) else f"{v:.2%}")
+    correlations = layers[["experiment", "variant", "dataset", "layer", "shape"]].rename(columns={"shape": "patch"})
+    for pair, heading in PAIRS.items():
+        means, spreads = summary[f"cosine_{pair}"], summary[f"cosine_{pair}_std"].fillna(0)
+        networks[heading] = [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(means, spreads, strict=True)]
+        correlations[heading] = layers[f"correlation_{pair}"].map("{:.3f}".format)
+    return (
+        "Cosine, mean ± standard deviation over layers, datasets and seeds:\n\n"
+        f"{networks.to_markdown(index=False, disable_numparse=True)}\n\n"
+        "Pearson correlation by layer, mean over seeds:\n\n"
+        f"{correlations.to_markdown(index=False, disable_numparse=True)}\n"
+    )
+
+
+def evolved(metrics: pd.DataFrame, evolution: Evolution, published: pd.DataFrame) -> pd.DataFrame:
+    """Put a training's accuracies beside how far its features have come.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        As ``metrics.csv``.
+    evolution : Evolution
+    published : DataFrame
+        The sources' accuracies, in percent, by epoch.
+
+    Returns
+    -------
+    DataFrame
+        A row an epoch, from 0 on: ``train_accuracy`` (running), ``train_eval_accuracy``, ``validation_accuracy``;
+        ``published_train`` and ``published_validation``, in 0..1; and means over layers of the correlations,
+        ``nfm_final_nfm``, ``agop_final_agop``, ``nfm_agop``.
+    """
+    curves = evolution.curves
+    table = pd.DataFrame({"epoch": curves["epoch"]})
+    for part in ("train_eval", "validation"):
+        table[f"{part}_accuracy"] = curves[f"{part}_accuracy"]
+    for pair in EVOLVED_PAIRS:
+        table[pair] = np.mean([followed.correlations[pair] for followed in evolution.layers.values()], axis=0)
+    table = table[table.epoch % 1 == 0].astype({"epoch": int})
+    table = table.merge(metrics[["epoch", "train_accuracy"]], on="epoch", how="left")
+    columns = {f"{part}_accuracy": f"published_{part}" for part in ("train", "validation")}
+    percent = published[["epoch", *columns]].rename(columns=columns).set_index("epoch") / 100
+    return table.merge(percent.reset_index(), on="epoch", how="left")
+
+
+EVOLVED_PAIRS = {"nfm_final_nfm": "NFM – final NFM", "agop_final_agop": "AGOP – final AGOP", "nfm_agop": "NFM – AGOP"}
+
+
+def evolution_to_markdown(table: pd.DataFrame) -> str:
+    """Return the table of `evolved` in Markdown, accuracies in percent."""
+    headings = {
+        "train_accuracy": "train",
+        "published_train": "train (published)",
+        "validation_accuracy": "validation",
+        "published_validation": "validation (published)",
+    }
+    shown = table[["epoch"]].copy()
+    for column, heading in headings.items():
+        if table[column].notna().any():
+            shown[heading] = table[column].map(lambda value: "" if pd.isna(value) else f"{100 * value:.2f}")
+    for pair, heading in EVOLVED_PAIRS.items():
+        shown[heading] = table[pair].map("{:.3f}".format)
+    return (
+        f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
+        "Accuracies in percent, train as a running mean over the epoch; correlations as means over layers.\n"
+    )

@@ -11,6 +11,11 @@
     ``padding``, ``dilation``, ``groups``, ``in_channels``, ``out_channels``, and in ``agop`` ``standard_error``, that
     of the estimate, relative to the matrix (0 where it is exact); of the file: ``images``, ``estimator``,
     ``source``, ``weights_fingerprint``, ``fingerprint``, ``provenance``.
+``evolution.h5``
+    ``curves/<name>``, (moments,): ``epoch``, ``step``, and losses and accuracies of the parts; ``layers/<layer>/`` with
+    ``filters`` (moments, out, in / groups, kh, kw), ``agop`` (moments, groups, rank, patch; a thin factor), ``outputs``
+    (moments, filters, rows, columns) for the ``image`` uint8 (C, H, W), all float32, and ``correlations/<pair>``
+    (moments,). Attributes: ``name``, ``provenance``.
 ``metrics.csv``
     One row an epoch, in the columns `METRICS`.
 ``tidy.csv``
@@ -19,6 +24,8 @@
     One row a run: `RUN`, then `OUTCOME`.
 ``resources.csv``
     One row a run: `RUN`, then `RESOURCES`.
+``ansatz/tidy.csv``
+    One row a convolution of each network that was compared: `ALIGNMENT`.
 """
 
 import csv
@@ -66,6 +73,20 @@ RESOURCES = (
     "gpu_seconds",  # the longer of the two times above, where the device was a GPU
 )
 KINDS = ("nfm", "agop")
+COMPARED = (  # the ansatz; its control, which says how far training moved the filters; and the ansatz before training
+    ("nfm", "agop"),
+    ("nfm", "root_agop"),
+    ("nfm", "initial_nfm"),
+    ("initial_nfm", "initial_agop"),
+    ("initial_nfm", "initial_root_agop"),
+)
+ALIGNMENT = (
+    *("experiment", "variant", "dataset", "seed"),
+    *("images", "estimator"),  # of AGOP
+    *("validation_accuracy", "test_accuracy"),  # of the network as it was compared; empty where it was not measured
+    *("layer", "shape", "standard_error"),
+    *(f"{measure}_{a}_{b}" for a, b in COMPARED for measure in ("correlation", "cosine")),
+)
 
 
 # ------------------------------------------------------------------------------------------------- writing files
@@ -297,6 +318,79 @@ def read_features(path: str | os.PathLike[str]) -> Features:
         return Features(factors, layers, dict(file.attrs), errors)
 
 
+# ------------------------------------------------------------------------------------------------- evolution
+@dataclass(frozen=True)
+class Followed:
+    """A convolution at moments of a training, as in ``evolution.h5``."""
+
+    filters: np.ndarray
+    agop: np.ndarray
+    outputs: np.ndarray
+    correlations: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """What was seen of a training, as in ``evolution.h5``."""
+
+    curves: Mapping[str, np.ndarray]
+    layers: Mapping[str, Followed]
+    image: np.ndarray
+    name: str = ""
+
+
+def write_evolution(path: str | os.PathLike[str], evolution: Evolution, provenance: Mapping[str, Any]) -> None:
+    """Write ``evolution.h5``."""
+    import h5py
+
+    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        file["image"] = evolution.image
+        for name, values in evolution.curves.items():
+            file[f"curves/{name}"] = values
+        layers = file.create_group("layers", track_order=True)
+        for layer, followed in evolution.layers.items():
+            group = layers.create_group(layer)
+            for name in ("filters", "agop", "outputs"):
+                group[name] = getattr(followed, name)
+            for pair, values in followed.correlations.items():
+                group[f"correlations/{pair}"] = values
+        file.attrs.update(name=evolution.name, provenance=json.dumps(provenance))
+
+
+def read_evolution(path: str | os.PathLike[str]) -> Evolution:
+    """Read an ``evolution.h5``.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``evolution.h5``.
+    """
+    with _opened(path, "evolution.h5") as file:
+        layers = {
+            layer: Followed(
+                group["filters"][...],
+                group["agop"][...],
+                group["outputs"][...],
+                {pair: values[...] for pair, values in group["correlations"].items()},
+            )
+            for layer, group in file["layers"].items()
+        }
+        curves = {name: values[...] for name, values in file["curves"].items()}
+        return Evolution(curves, layers, file["image"][...], file.attrs["name"])
+
+
+def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what holds for the whole of an HDF5 file.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated.
+    """
+    with _opened(path, "HDF5 file") as file:
+        return {key: value.item() if isinstance(value, np.generic) else value for key, value in file.attrs.items()}
+
+
 # ------------------------------------------------------------------------------------------------- runs
 def write_csv(path: str | os.PathLike[str], table: "pd.DataFrame") -> None:
     """Write a table; floats in the shortest form that reads back as the same number."""
@@ -313,6 +407,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Write a dictionary of plain types."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    return _read_whole(path, lambda path: json.loads(path.read_text()), ())
 
 
 def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.optim.sgd import sgd
 
 from ansatz import store
 from ansatz.batches import Images
 from ansatz.errors import UserError
 from ansatz.networks import activation_bytes, forward, weights_fingerprint
+from ansatz.optimizers import OPTIMIZERS, Optimizer
 from ansatz.seeds import stream
 
 LOG = logging.getLogger(__name__)
@@ -37,12 +37,19 @@ LONG = 1e10  # pixels over all epochs: a run of so many takes minutes on a GPU, 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a network is trained: SGD on cross-entropy, at a constant learning rate.
+    """How a network is trained on cross-entropy.
 
     Attributes
     ----------
     epochs, batch_size : int
-    learning_rate, momentum, weight_decay : float
+    optimizer : str
+        One of `ansatz.optimizers.OPTIMIZERS`.
+    learning_rate : float
+        At the start; multiplied by `gamma` after each epoch of `milestones`.
+    momentum, weight_decay, epsilon : float
+        As `ansatz.optimizers.Optimizer` has them.
+    milestones : sequence of int
+    gamma : float
     precision : str
         One of `ansatz.devices.PRECISIONS`: what passes compute in (autocast); parameters stay float32.
     compile : bool or str
@@ -52,11 +59,28 @@ class Protocol:
 
     epochs: int = 20
     batch_size: int = 64
+    optimizer: str = "sgd"
     learning_rate: float = 1e-3
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    epsilon: float | None = None
+    milestones: Sequence[int] = ()
+    gamma: float = 0.1
     precision: str = "float32"
     compile: bool | str = "auto"
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch; the first is 1."""
+        return self.learning_rate * self.gamma ** sum(milestone < epoch for milestone in self.milestones)
+
+    def optimize(self, network: nn.Module) -> Optimizer:
+        """Return the optimizer of a network."""
+        constants: dict[str, Any] = {
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "epsilon": self.epsilon,
+        }
+        return OPTIMIZERS[self.optimizer](network, **constants)
 
 
 @dataclass
@@ -69,10 +93,13 @@ class Run:
         A row an epoch: the columns `ansatz.store.METRICS` of the parts that the dataset was given with.
     best_weights : dict
         The state dict at the best validation epoch (the first of them), on the CPU.
+    records : list of dict
+        What a `Watch` saw, in order, each with its ``epoch`` (in parts, inside of the first) and ``step``.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    records: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def diverged(self) -> bool:
@@ -96,6 +123,23 @@ class Run:
             "test_accuracy": test_accuracy,
             "seconds": sum(row["seconds"] for row in self.rows),
         }
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks at a network on its way, and when: before the first epoch, at steps of it, and after each epoch.
+
+    Attributes
+    ----------
+    observe : callable
+        Network -> a dictionary of plain types and of tensors on the CPU; leaves the network as it is, and draws nothing
+        from the global generator.
+    steps : sequence of int
+        Inside of the first epoch.
+    """
+
+    observe: Callable[[nn.Module], dict[str, Any]]
+    steps: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -148,42 +192,6 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-class SGD:
-    """Stochastic gradient descent with momentum and weight decay: the arithmetic of ``torch.optim.SGD``.
-
-    Called in its functional form, as the class imports PyTorch's compiler first, which takes longer than an epoch of a
-    small network.
-
-    Parameters
-    ----------
-    network : nn.Module
-    protocol : Protocol
-    """
-
-    def __init__(self, network: nn.Module, protocol: Protocol) -> None:
-        self.parameters: list[torch.Tensor] = [p for p in network.parameters() if p.requires_grad]
-        self.momenta: list[torch.Tensor | None] = [None] * len(self.parameters)
-        self.protocol = protocol
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move the parameters along their gradients, and forget these."""
-        sgd(
-            self.parameters,
-            [cast(torch.Tensor, parameter.grad) for parameter in self.parameters],
-            self.momenta,
-            lr=self.protocol.learning_rate,
-            momentum=self.protocol.momentum,
-            weight_decay=self.protocol.weight_decay,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-            fused=True,
-        )
-        for parameter in self.parameters:
-            parameter.grad = None
-
-
 def train(
     network: nn.Module,
     images: Mapping[str, Images],
@@ -192,6 +200,7 @@ def train(
     seed: int,
     checkpoint: Checkpoint | None = None,
     compiled: str | Path | None = None,
+    watch: Watch | None = None,
     title: str = "",
 ) -> Run:
     """Train a network in place, on the device of the images.
@@ -209,6 +218,8 @@ def train(
         Saved each epoch, and gone on from.
     compiled : path, optional
         The folder in which runs share what PyTorch's compiler made.
+    watch : Watch, optional
+        What it sees becomes the run's records.
     title : str
         What the log and the progress bar call the run.
 
@@ -219,26 +230,39 @@ def train(
     """
     device = images["train"].device
     cast(Any, network).to(device=device, memory_format=torch.channels_last)  # torch 2.13 does not type this call
-    optimizer = SGD(network, protocol)
+    optimizer = protocol.optimize(network)
     step = _compiled(network, images["train"], protocol, compiled)
     run = Run()
     if checkpoint and (state := checkpoint.load()):
         network.load_state_dict(state["network"])
-        optimizer.momenta = [m if m is None else m.to(device) for m in state["momenta"]]  # None without momentum
+        optimizer.load(state["optimizer"])
         run = Run(**state["run"])
         LOG.info("%s: going on after epoch %d of %d", title, len(run.rows), protocol.epochs)
+    steps_an_epoch = -(-len(images["train"]) // protocol.batch_size)
+
+    def record(steps: int) -> None:
+        if watch:
+            run.records.append({"epoch": steps / steps_an_epoch, "step": steps, **watch.observe(network)})
+
+    def passed(step: int) -> None:
+        if watch and not run.rows and step in watch.steps and step < steps_an_epoch:
+            record(step)
+
+    if not run.rows:
+        record(0)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         while len(run.rows) < protocol.epochs and not run.diverged:
             epoch = len(run.rows) + 1
-            row = _epoch(network, step, optimizer, images["train"], protocol, seed, epoch, title)
+            row = _epoch(network, step, optimizer, images["train"], protocol, seed, epoch, title, passed)
             for part in [name for name in ("train_eval", "validation") if name in images]:
                 row[f"{part}_loss"], row[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
             finite = all(math.isfinite(value) for name, value in row.items() if name.endswith("_loss"))
             run.rows.append(row | {"status": "ok" if finite else "diverged"})
             if run.best is run.rows[-1]:
                 run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
+            record(epoch * steps_an_epoch)
             if checkpoint:
-                state = {"network": network.state_dict(), "momenta": optimizer.momenta, "run": vars(run)}
+                state = {"network": network.state_dict(), "optimizer": optimizer.state, "run": vars(run)}
                 checkpoint.save(state)
             LOG.info("%s: %s", title, _line(run.rows[-1], protocol.epochs))  # now it is not lost any more
     return run
@@ -286,35 +310,37 @@ def _compiled(network: nn.Module, images: Images, protocol: Protocol, cache: str
 def _epoch(
     network: nn.Module,
     step: nn.Module,
-    optimizer: SGD,
+    optimizer: Optimizer,
     images: Images,
     protocol: Protocol,
     seed: int,
     epoch: int,
     title: str,
+    passed: Callable[[int], None],
 ) -> dict[str, Any]:
     network.train()
     torch.manual_seed(stream(seed, "dropout", epoch))
     order = torch.from_numpy(np.random.default_rng(stream(seed, "order", epoch)).permutation(len(images)))
     totals = torch.zeros(2, dtype=torch.float64, device=images.device)  # (loss, correct): read at the epoch's end
-    start = time.perf_counter()
+    start, rate = time.perf_counter(), protocol.rate(epoch)
     label = f"{title} {epoch}/{protocol.epochs}"
     with _progress(len(images), label) as progressed:
-        for x, y in images.batches(protocol.batch_size, order):
+        for number, (x, y) in enumerate(images.batches(protocol.batch_size, order), 1):
             full = len(y) == protocol.batch_size
             logits = forward(step if full else network, x, protocol.precision)  # (n, classes)
             loss = cross_entropy(logits, y)
             loss.backward()
-            optimizer.step()
+            optimizer.step(rate)
             totals += torch.stack([loss.detach() * len(y), (logits.detach().argmax(1) == y).sum()])
             progressed(len(y))
+            passed(number)
     mean_loss, accuracy = (totals / len(images)).tolist()
     seconds = time.perf_counter() - start
     return {
         "epoch": epoch,
         "train_loss": mean_loss,
         "train_accuracy": accuracy,
-        "learning_rate": protocol.learning_rate,
+        "learning_rate": rate,
         "images_per_second": len(images) / seconds,
         "seconds": seconds,
     }

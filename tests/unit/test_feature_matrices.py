@@ -17,6 +17,8 @@ from ansatz.errors import UserError
 from ansatz.feature_matrices import FeatureMatrix
 from ansatz.initializers import initialize
 from ansatz.networks import build, conv_layers
+from ansatz.store import COMPARED
+from drawn_networks import networks
 
 
 def agop_by_definition(network, layer, images):
@@ -40,39 +42,6 @@ def agop_by_definition(network, layer, images):
         jacobian = torch.func.jacrev(logits)(patches)  # (classes, groups, d, positions)
         total += torch.einsum("cgdp,cgep->gde", jacobian, jacobian)
     return total / len(images)
-
-
-@st.composite
-def convolutions(draw, in_channels, side):
-    groups = draw(st.sampled_from([g for g in (1, 2, in_channels) if in_channels % g == 0]))
-    kernel = draw(st.tuples(*[st.integers(1, 3)] * 2))
-    dilation = draw(st.integers(1, 2))
-    padding = draw(st.integers(0, 2))
-    if max(dilation * (k - 1) + 1 for k in kernel) > side + 2 * padding:
-        kernel = (1, 1)
-    return nn.Conv2d(
-        in_channels,
-        groups * draw(st.integers(1, 3)),
-        kernel,
-        stride=draw(st.integers(1, 2)),
-        padding=padding,
-        dilation=dilation,
-        groups=groups,
-        bias=draw(st.booleans()),
-    )
-
-
-@st.composite
-def networks(draw):
-    channels, side, classes = draw(st.sampled_from([1, 2, 4])), draw(st.integers(4, 7)), draw(st.integers(1, 4))
-    torch.manual_seed(draw(st.integers(0, 1000)))
-    first = draw(convolutions(channels, side))
-    x = torch.randn(draw(st.integers(1, 3)), channels, side, side, dtype=torch.float64)
-    middle = first.double()(x)
-    second = draw(convolutions(middle.shape[1], min(middle.shape[2:])))
-    activation = draw(st.sampled_from([nn.ReLU(inplace=True), nn.Tanh()]))
-    head = nn.Linear(second.double()(middle)[0].numel(), classes)
-    return nn.Sequential(first, activation, second, nn.ReLU(inplace=True), nn.Flatten(), head).double(), x
 
 
 @settings(max_examples=60)
@@ -410,3 +379,68 @@ def test_a_choice_of_layers_decides():
 def test_ambiguous_or_missing_layers_are_refused_with_the_list(source, expected):
     with pytest.raises(UserError, match=expected):
         fm.match({"a": (3, 3, 3)}, source)
+
+
+def test_what_is_compared_is_what_dense_matrices_give():
+    """Pearson and cosine of dense matrices and of their square roots, in float64."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3, groups=2), nn.Flatten(), nn.Linear(64, 3))
+    network.double()
+    images = [torch.randn(5, 2, 8, 8, dtype=torch.float64)]
+    matrices = []
+    for _ in ("initial", "trained"):
+        matrices.append({"nfm": fm.nfm(network), "agop": fm.agop(network, images)})
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    rows = fm.compare(*matrices)
+    assert [row["layer"] for row in rows] == ["0", "2"]
+    assert [row["shape"] for row in rows] == ["2x3x3", "3x3x3 in 2 groups"]
+
+    def root(dense):
+        values, vectors = np.linalg.eigh(dense)
+        kept = np.where(values > 1e-12 * values.max(), values, 0)  # rounding is not to be rooted
+        return vectors * np.sqrt(kept)[..., None, :] @ vectors.swapaxes(-1, -2)
+
+    for row in rows:
+        dense = {}
+        for prefix, by_kind in zip(("initial_", ""), matrices, strict=True):
+            for kind in ("nfm", "agop"):
+                dense[prefix + kind] = by_kind[kind][row["layer"]].dense().numpy()
+            dense[f"{prefix}root_agop"] = root(dense[f"{prefix}agop"])
+        for a, b in COMPARED:
+            x, y = dense[a].flatten(), dense[b].flatten()
+            assert row[f"correlation_{a}_{b}"] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
+            cosine_of_both = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+            assert row[f"cosine_{a}_{b}"] == pytest.approx(cosine_of_both, abs=1e-10)
+
+
+def test_scaling_the_logits_scales_agop_by_the_square_and_leaves_correlations():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(216, 3)).double()
+    images = [torch.randn(5, 2, 8, 8, dtype=torch.float64)]
+    before = fm.agop(network, images)["0"]
+    with torch.no_grad():
+        network[3].weight *= 3
+    after = fm.agop(network, images)["0"]
+    torch.testing.assert_close(after.dense(), 9 * before.dense())
+    features = fm.nfm(network)["0"]
+    assert fm.correlation(features, after) == pytest.approx(fm.correlation(features, before), abs=1e-10)
+
+
+def test_the_agop_of_two_linear_layers_is_known():
+    """f = a · relu-free sum over positions of W v: each patch's gradient is Wᵀ a, whatever the image."""
+    torch.manual_seed(0)
+    conv, head = nn.Conv2d(1, 4, 2, bias=False).double(), torch.randn(3, 4, dtype=torch.float64)
+
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = conv
+
+        def forward(self, x):
+            return self.conv(x).sum((2, 3)) @ head.T
+
+    found = fm.agop(Sum(), [torch.randn(7, 1, 4, 4, dtype=torch.float64)])["conv"].dense()[0]
+    w = conv.weight.detach().reshape(4, 4)
+    torch.testing.assert_close(found, 9 * w.T @ head.T @ head @ w)  # 9 patches an image

@@ -57,10 +57,12 @@ def test_diverged_epochs_are_left_out(tidy):
     assert list(line.get_xdata()) == [1, 2]
 
 
-def test_files_repeat_byte_by_byte(tidy, tmp_path):
+@pytest.mark.parametrize("name", ["gap", "heat_maps", "patches", "looks_at"])
+def test_files_repeat_byte_by_byte(tidy, tmp_path, name):
+    content = {"gap": [tidy], "heat_maps": [matrices(), 0.5], "patches": [vectors()], "looks_at": looks(layers=2)}
     paths = [tmp_path / f"{i}.{form}" for form in ("png", "svg") for i in range(2)]
     for path in paths:
-        figures.save(figures.gap(tidy), path)
+        figures.save(getattr(figures, name)(*content[name]), path)
     contents = [path.read_bytes() for path in paths]
     assert contents[0] == contents[1]
     assert contents[2] == contents[3]
@@ -70,3 +72,65 @@ def test_every_built_in_initializer_has_a_look_of_its_own():
     schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
     assert set(figures.LOOKS) == set(schema["properties"]["initializers"]["items"]["enum"])
     assert len({colour for colour, _ in [*figures.LOOKS.values(), *figures.OTHER_LOOKS]}) == len(figures.LOOKS) + 4
+
+
+# ------------------------------------------------------------------------------------------------- feature matrices
+def matrices():
+    factors = np.random.default_rng(0).normal(size=(2, 3, 8))
+    return {name: by * f.T @ f for name, by, f in zip(("NFM", "AGOP"), (1, 100), factors, strict=True)}
+
+
+def vectors(channels=3):
+    patches = np.random.default_rng(0).normal(size=(2, 5, channels, 4, 4))
+    return {"NFM": patches[0], "AGOP": 100 * patches[1, :3]}
+
+
+def looks(layers, channels=3):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (16, 16, channels), np.uint8)
+    return image, {kind: {f"conv{i}": rng.random((8, 8)) for i in range(layers)} for kind in ("NFM", "AGOP")}
+
+
+def drawn(figure):
+    return [image for axes in figure.axes for image in axes.images]
+
+
+def test_heat_maps_share_one_scale_about_zero_and_one_bar():
+    figure = figures.heat_maps(matrices(), 0.12345)
+    assert [axes.get_title() for axes in figure.axes] == ["NFM", "AGOP", ""]
+    assert figure.get_suptitle() == "correlation 0.123"
+    for image, matrix in zip(drawn(figure), matrices().values(), strict=True):
+        assert image.get_clim() == (-1, 1)
+        assert np.asarray(image.get_array()) == pytest.approx(matrix / abs(matrix).max())
+    assert not figures.heat_maps({"NFM": np.zeros((3, 3))}).get_suptitle()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_patches_fill_the_scale_about_mid_grey(channels):
+    figure = figures.patches(vectors(channels))
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["NFM", "AGOP"]
+    assert [axes.get_title() for axes in figure.axes[:5]] == ["1", "2", "3", "4", "5"]
+    given = [patch for some in vectors(channels).values() for patch in some]
+    for image, patch in zip(drawn(figure), given, strict=True):
+        shown = np.asarray(image.get_array()).reshape(4, 4, channels).transpose(2, 0, 1)
+        assert shown - 0.5 == pytest.approx(patch / abs(patch).max() / 2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_row_a_feature_matrix_and_a_column_a_layer(channels):
+    image, rows = looks(3, channels)
+    figure = figures.looks_at(image, rows)
+    original, *maps = drawn(figure)
+    assert np.array_equal(np.asarray(original.get_array()).reshape(image.shape), image)
+    assert [axes.get_title() for axes in figure.axes if axes.get_title()] == ["conv0", "conv1", "conv2"]
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["NFM", "AGOP"]
+    for found, expected in zip(maps, [found for row in rows.values() for found in row.values()], strict=True):
+        assert np.array_equal(found.get_array(), expected)
+        assert found.get_clim() == pytest.approx(np.percentile(expected, [1, 99]))
+
+
+def test_of_many_layers_an_even_choice_is_drawn_and_said():
+    figure = figures.looks_at(*looks(31))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["16 of 31 layers", *(f"conv{i}" for i in range(0, 31, 2))]
+    assert not figures.looks_at(*looks(16)).axes[0].get_title()

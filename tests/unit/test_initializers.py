@@ -148,6 +148,22 @@ def test_one_seed_gives_every_initializer_the_same_order_and_dropout(monkeypatch
     assert len({str(state) for state in states["normal"]}) == 2 * 3 * 2, "each step and layer has its own mask"
 
 
+def test_normal_takes_other_deviations_and_one_of_its_own_for_the_first_layer():
+    network = nn.Sequential(nn.Conv2d(3, 400, 5), nn.Conv2d(400, 300, 3))
+    initialize(network, "normal", seed=0, std=0.01, first_std=0.2)
+    assert network[0].weight.std().item() == pytest.approx(0.2, rel=0.02)
+    assert network[1].weight.std().item() == pytest.approx(0.01, rel=0.02)
+    initialize(network, "normal", seed=0, std=0.01)
+    assert network[0].weight.std().item() == pytest.approx(0.01, rel=0.02)
+
+
+def test_without_an_initializer_all_stays_as_it_is():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    before = [parameter.clone() for parameter in network.parameters()]
+    initialize(network, None, seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
 def test_another_seed_draws_other_filters():
     assert not torch.equal(network_for("normal", 1).features[0].weight, network_for("normal", 2).features[0].weight)
 

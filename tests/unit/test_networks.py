@@ -11,6 +11,7 @@ from torchvision import models
 from ansatz.errors import UserError
 from ansatz.networks import (
     NETWORKS,
+    VGG_STAGES,
     AveragePool,
     activation_bytes,
     build,
@@ -21,7 +22,7 @@ from ansatz.networks import (
 )
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", VGG_STAGES)
 def test_at_width_one_a_vgg_is_torchvisions(name):
     with torch.device("meta"):
         ours, theirs = NETWORKS[name](10), models.get_model(name, num_classes=10)
@@ -50,6 +51,76 @@ def test_width_scales_the_hidden_layers_alone(width, first, last):
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_takes_small_images_at_any_width(name, channels):
+    network = build(name, 7, seed=0, width=0.1, in_channels=channels).eval()
+    assert network(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
+
+
+def test_at_width_one_the_small_resnet_is_torchvisions_but_for_its_stem():
+    ours = build("resnet18_small", 10, seed=0)
+    theirs = models.resnet18(num_classes=10)
+    sizes = [sorted(p.numel() for p in network.parameters()) for network in (ours, theirs)]
+    sizes[1][sizes[1].index(64 * 3 * 7 * 7)] = 64 * 3 * 3 * 3
+    assert sizes[0] == sorted(sizes[1])
+    assert ours.features[0](torch.zeros(1, 3, 32, 32)).shape[2:] == (32, 32)
+    assert ours.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)
+
+
+def test_the_small_resnet_computes_what_torchvisions_computes_after_the_stem():
+    theirs = models.resnet18(num_classes=5).eval()
+    ours = build("resnet18_small", 5, seed=0).eval()
+    blocks = [*ours.features[3:]]
+    for mine, block in zip(blocks, [b for stage in range(1, 5) for b in getattr(theirs, f"layer{stage}")], strict=True):
+        named = {key.replace("downsample", "shortcut"): value for key, value in block.state_dict().items()}
+        mine.load_state_dict(named)
+    ours.classifier.load_state_dict(theirs.fc.state_dict())
+    x = torch.randn(2, 64, 8, 8)
+    with torch.inference_mode():
+        expected = theirs.fc(theirs.avgpool(theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(x))))).flatten(1))
+        torch.testing.assert_close(ours[1:](ours.features[3:](x)), expected)
+
+
+def test_lenet5_has_the_published_sizes():
+    network = build("lenet5", 10, seed=0, in_channels=1)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 156 + 2416 + 48120 + 10164 + 850
+
+
+def test_simplenet_has_13_convolutions_and_its_authors_five_million_parameters():
+    network = build("simplenet", 10, seed=0)
+    assert len(conv_layers(network)) == 13
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(5.48e6, rel=0.01)
+
+
+def test_vgg11_for_mnist_begins_with_a_wide_convolution_without_bias():
+    first = build("vgg11_mnist", 10, seed=0, in_channels=1).features[0]
+    assert (first.kernel_size, first.padding, first.bias) == ((7, 7), (3, 3), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "layers", "inputs"),
+    [
+        ({}, [0, 2, 5, 8], 64 * 32 * 32),
+        ({"pooling": "max", "depth": 2, "patch_size": 5}, [0, 2], 64),
+        ({"pooling": "average", "depth": 7}, [0, 2, 5, 8, 11, 14, 17], 64),
+        ({"image_size": 40, "depth": 1}, [0], 64 * 40 * 40),
+    ],
+)
+def test_the_plain_network_varies(options, layers, inputs):
+    network = build("cnn", 10, seed=0, **options)
+    assert list(conv_layers(network)) == [f"features.{number}" for number in layers]
+    assert network.classifier.in_features == inputs
+    assert all(conv.kernel_size[0] == options.get("patch_size", 3) for conv in conv_layers(network).values())
+    side = options.get("image_size", 32)
+    assert network(torch.zeros(1, 3, side, side)).shape == (1, 10)
+
+
+def test_a_plain_network_that_pools_everything_away_is_refused():
+    with pytest.raises(UserError, match=r"network\.depth: 8 convolutions pool 32 px away; it takes 7 at most"):
+        build("cnn", 10, seed=0, depth=8, pooling="max")
+
+
 def test_a_seed_is_a_network():
     a, b, c = (build("vgg11", 2, seed=seed, width=0.05).classifier[0].weight for seed in (0, 0, 1))
     assert torch.equal(a, b)
@@ -69,7 +140,10 @@ def test_torchvisions_networks_are_known_by_name():
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"name": "vgg12"}, "'vgg12' is none of vgg11, vgg13, vgg16, vgg19, nor a network of torchvision"),
+        (
+            {"name": "vgg12"},
+            "'vgg12' is none of vgg11, vgg13, vgg16, vgg19, vgg11_mnist, lenet5, .*nor a network of torchvision",
+        ),
         ({"name": "resnet18", "width": 0.5}, "resnet18 takes in_channels: 3 and width: 1 only"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from ansatz import statistics
+from ansatz.store import ALIGNMENT, Evolution, Followed
 
 
 def runs(values, dataset="digits", test=None, diverged=()):
@@ -104,3 +105,59 @@ def test_negative_differences_have_a_minus():
     worse = {"kaiming_uniform": [0.9, 0.9], "nfm": [0.8, 0.7]}
     table = statistics.layout(statistics.with_published(statistics.summarize(runs(worse)), NONE_PUBLISHED))
     assert table.loc["nfm", ("digits", "difference")].startswith("−15.00 [−78.53, +48.53]")
+
+
+@pytest.fixture
+def aligned():
+    """Two variants, one with two seeds, of two layers each."""
+    rows = []
+    for number, (variant, seed, layer) in enumerate(
+        [("a", 0, "x"), ("a", 0, "y"), ("a", 1, "x"), ("a", 1, "y"), ("b", 0, "x"), ("b", 0, "y")]
+    ):
+        values = {name: number / 10 for name in ALIGNMENT if name.startswith(("correlation_", "cosine_"))}
+        known = {"experiment": "e", "variant": variant, "dataset": "d", "seed": seed, "layer": layer, "shape": "3x3x3"}
+        accuracy = {"validation_accuracy": 0.5 + seed / 10, "test_accuracy": np.nan}
+        rows.append(known | {"images": 8, "estimator": "exact", "standard_error": 0.0} | accuracy | values)
+    return pd.DataFrame(rows)
+
+
+def test_what_was_compared_is_averaged_over_seeds(aligned):
+    table = statistics.over_seeds(aligned)
+    assert table[["variant", "layer", "seeds"]].to_numpy().tolist() == [
+        ["a", "x", 2],
+        ["a", "y", 2],
+        ["b", "x", 1],
+        ["b", "y", 1],
+    ]
+    assert table.correlation_nfm_agop.tolist() == pytest.approx([0.1, 0.2, 0.4, 0.5])
+
+
+def test_a_network_is_summed_up_over_layers_and_seeds(aligned):
+    a, b = statistics.over_layers(aligned).itertuples()
+    assert (a.networks, a.layers, b.networks, b.layers) == (2, 4, 1, 2)
+    assert (a.cosine_nfm_agop, b.cosine_nfm_agop) == pytest.approx((0.15, 0.45))
+    assert a.cosine_nfm_agop_std == pytest.approx(np.std([0, 0.1, 0.2, 0.3], ddof=1))
+    assert a.validation_accuracy == pytest.approx(0.55)  # of networks, not of layers
+
+
+def test_the_table_of_the_ansatz_leaves_out_what_was_not_measured(aligned):
+    text = statistics.alignment_to_markdown(aligned)
+    assert "| 55.00%" in text
+    assert "test accuracy" not in text
+    assert "0.150 ± 0.129" in text
+
+
+def test_a_training_that_was_followed_stands_beside_the_published_one():
+    correlations = {pair: np.array([0.1, 0.5, 0.7, 1.0]) for pair in statistics.EVOLVED_PAIRS}
+    followed = Followed(np.zeros(4), np.zeros(4), np.zeros(4), correlations)
+    curves = {"epoch": np.array([0, 0.5, 1, 2]), "step": np.array([0, 2, 4, 8])}
+    curves |= {f"{part}_accuracy": np.array([0.1, 0.2, 0.3, 0.4]) for part in ("train_eval", "validation")}
+    metrics = pd.DataFrame({"epoch": [1, 2], "train_accuracy": [0.25, 0.35]})
+    published = pd.DataFrame({"epoch": [2], "train_accuracy": [61.2], "validation_accuracy": [82.6]})
+    evolution = Evolution(curves, {"x": followed, "y": followed}, np.zeros((1, 2, 2), np.uint8))
+    table = statistics.evolved(metrics, evolution, published)
+    assert table.epoch.tolist() == [0, 1, 2]
+    assert table.nfm_final_nfm.tolist() == [0.1, 0.7, 1.0]
+    assert table.train_accuracy.tolist() == pytest.approx([np.nan, 0.25, 0.35], nan_ok=True)
+    assert table.published_validation.tolist() == pytest.approx([np.nan, np.nan, 0.826], nan_ok=True)
+    assert "| 2       | 35.00   | 61.20               | 40.00        | 82.60" in statistics.evolution_to_markdown(table)

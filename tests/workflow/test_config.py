@@ -16,7 +16,7 @@ MISTAKES = {
         {"training": {"learning_rte": 0.1}},
         "training: unknown key 'learning_rte'; did you mean 'learning_rate'? allowed are epochs, batch_size",
     ),
-    "missing key": ({"initializers": None}, "config: 'initializers' is a required property"),
+    "missing key": ({"datasets": None}, "config: 'datasets' is a required property"),
     "no name": ({"name": None}, "config: 'name' is a required property"),
     "name of a path": (
         {"name": "../elsewhere"},

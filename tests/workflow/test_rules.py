@@ -1,13 +1,11 @@
 """What rules declare, held against the code: library files, names, versions, documentation."""
 
 import ast
-import csv
+import inspect
 import json
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,40 +13,28 @@ import yaml
 from ansatz import initializers
 from ansatz.datasets import DATASETS
 from ansatz.devices import PRECISIONS
+from ansatz.feature_figures import STAGES
 from ansatz.figures import CURVES
-from ansatz.networks import NETWORKS, build, conv_layers
+from ansatz.networks import NETWORKS, POOLINGS, build, conv_layers
+from ansatz.optimizers import OPTIMIZERS
+from declared import SCRIPTS, named_library, reached, rules
 from real_data import ROOT
 
-SCRIPTS = ROOT / "scripts"
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 SCRIPT_NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))
 
 
-def reached(script):
-    """Import all that a script imports, in a fresh interpreter, and list the library's files that were loaded."""
-    tree = ast.parse((SCRIPTS / script).read_text())
-    lines = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    code = "import sys, json\n" + "\n".join(lines)
-    code += "\nprint(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'ansatz']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
-    files = [Path(file) for file in json.loads(done.stdout)] + [SCRIPTS / script]
-    return {os.path.relpath(SCRIPTS / file, ROOT) for file in files}
-
-
 def test_every_rule_names_the_library_of_its_own_script():
-    named = {}
-    for file in (ROOT / "workflow/rules").glob("*.smk"):
-        for rule in file.read_text().split("\nrule ")[1:]:
-            named[re.search(r'"../../scripts/(.*)"', rule).group(1)] = re.findall(r'library\("(.*)"\)', rule)
-    assert named == {script: [script] for script in SCRIPT_NAMES}
+    for rule, (text, script) in rules().items():
+        assert re.findall(r'library\("(.*)"\)', text) == [script], rule
+    assert sorted({script for _, script in rules().values()}) == SCRIPT_NAMES
 
 
 def test_the_library_of_a_script_is_every_file_that_it_reaches(finished_once):
-    output = finished_once.snakemake("--detailed-summary").stdout
-    rows = csv.DictReader(output[output.index("output_file\t") :].splitlines(), delimiter="\t")
-    named = {row["rule"]: {f for f in row["input-file(s)"].split(",") if f.startswith("scripts/")} for row in rows}
-    assert named == {rule: reached(f"{rule}.py") for rule in named}
-    assert len(named) == len(SCRIPT_NAMES) - 1  # there are no weights to fetch
+    named = named_library(finished_once)
+    assert named == {rule: reached(rules()[rule][1]) for rule in named}
+    of_the_study = {"fetch_dataset", "prepare_dataset", "pretrain", "extract_features", "train"}
+    assert set(named) == of_the_study | {"gather_runs", "tabulate_runs", "draw_curves"}
 
 
 @pytest.mark.parametrize("script", SCRIPT_NAMES)
@@ -60,8 +46,9 @@ def test_scripts_are_short_and_know_no_config(script):
 
 def test_imports_run_one_way():
     """A module of the library imports none above it."""
-    order = ["job", "training", "figures", "statistics", "initializers", "feature_matrices", "networks", "batches"]
-    order += ["devices", "datasets", "archives", "store", "provenance", "seeds", "errors"]
+    order = ["job", "evolution", "training", "feature_figures", "figures", "statistics", "pictures", "initializers"]
+    order += ["feature_matrices", "networks", "optimizers", "batches", "devices", "datasets", "archives", "store"]
+    order += ["provenance", "seeds", "errors"]
     modules = {path.stem: path for path in (SCRIPTS / "ansatz").glob("*.py") if path.stem != "__init__"}
     assert sorted(modules) == sorted(order)
     for name, path in modules.items():
@@ -83,7 +70,13 @@ def test_enums_are_the_codes_registries():
     assert SCHEMA["properties"]["initializers"]["items"]["enum"] == list(registry)
     assert defs["feature_initializer"]["enum"] == [name for name, one in registry.items() if one.needs]
     plain = [name for name, one in registry.items() if not one.needs]
-    assert SCHEMA["properties"]["source"]["properties"]["pretrain"]["properties"]["initializer"]["enum"] == plain
+    assert defs["plain_initializer"]["enum"] == plain
+    assert SCHEMA["properties"]["initializers"]["default"] == plain
+    assert defs["training"]["properties"]["optimizer"]["enum"] == list(OPTIMIZERS)
+    assert defs["network_section"]["properties"]["pooling"]["enum"] == list(POOLINGS)
+    options = {name: inspect.signature(one).parameters.values() for name, one in NETWORKS.items()}
+    own = {name: [one.name for one in of if one.kind is one.KEYWORD_ONLY] for name, of in options.items()}
+    assert defs["own_options"]["const"] == {"cnn": own["cnn"]}
     assert defs["dataset"]["enum"] == list(DATASETS)
     assert defs["resized_dataset"]["enum"] == [name for name, one in DATASETS.items() if one.size]
     assert defs["network"]["enum"] == list(NETWORKS)
@@ -95,9 +88,9 @@ def test_enums_are_the_codes_registries():
 
 
 def test_figures_are_those_of_the_library():
-    assert re.search(r"FIGURES = (.*)", (ROOT / "workflow/rules/common.smk").read_text()).group(1) == json.dumps(
-        list(CURVES)
-    )
+    for file, name, library in (("common", "FIGURES", CURVES), ("cases", "STAGES", STAGES)):
+        text = (ROOT / f"workflow/rules/{file}.smk").read_text()
+        assert re.search(rf"^{name} = (.*)", text, re.MULTILINE).group(1) == json.dumps(list(library))
 
 
 def keys(schema, prefix=""):
@@ -106,7 +99,8 @@ def keys(schema, prefix=""):
         schema = schema | SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
     for name, sub in schema.get("properties", {}).items():
         yield f"{prefix}{name}", sub
-        yield from keys(sub, f"{prefix}{name}.")
+        if not ("$ref" in sub and prefix):  # a part that others have too is documented once, at the top
+            yield from keys(sub, f"{prefix}{name}.")
     if isinstance(schema.get("additionalProperties"), dict):
         yield from keys(schema["additionalProperties"], f"{prefix}<name>.")
 
@@ -131,7 +125,7 @@ def test_every_dataset_is_documented():
 
 
 def test_schema_and_study_stand_at_the_top_of_each_configuration():
-    for name in ("config.yaml", "study.yaml"):
+    for name in ("config.yaml", "study.yaml", "ansatz.yaml"):
         assert (ROOT / "config" / name).read_text().startswith("# yaml-language-server: $schema=")
 
 
@@ -152,15 +146,13 @@ def test_conda_environments_have_the_locks_versions(name):
 def test_conda_environments_hold_what_their_scripts_import():
     """Third-party modules that the library files of each rule import, however deep inside of functions."""
     packages = {"sklearn": "scikit-learn", "PIL": "pillow"}
-    for rules_file in (ROOT / "workflow/rules").glob("*.smk"):
-        for block in rules_file.read_text().split("\nrule ")[1:]:
-            name = block.partition(":")[0]
-            environment = re.search(r"conda:\n\s+(\w+)", block).group(1).lower()
-            held = (ROOT / "envs" / f"{environment}.yaml").read_text()
-            for file in reached(f"{name}.py"):
-                for module in third_party(ROOT / file):
-                    package = packages.get(module, module)
-                    assert f"- {package}==" in held, f"{file} imports {module}; envs/{environment}.yaml lacks {package}"
+    for text, script in rules().values():
+        environment = re.search(r"conda:\n\s+(\w+)", text).group(1).lower()
+        held = (ROOT / "envs" / f"{environment}.yaml").read_text()
+        for file in reached(script):
+            for module in third_party(ROOT / file):
+                package = packages.get(module, module)
+                assert f"- {package}==" in held, f"{file} imports {module}; envs/{environment}.yaml lacks {package}"
 
 
 def third_party(path):

@@ -9,17 +9,12 @@ from pathlib import Path
 
 RESULTS = f"results/{config['name']}"
 LOGS = f"{RESULTS}/logs"
+FETCHED_WEIGHTS = f"{RESULTS}/weights/{{weights}}.pth"
 PUBLISHED = "results/published/initialization_study.csv"
 FIGURES = ["accuracy", "gap"]
 SCRIPTS = Path(workflow.basedir).parent / "scripts"
 TORCH, TABLES = "../../envs/torch.yaml", "../../envs/tables.yaml"
 
-NETWORK = {key: config["network"][key] for key in ("name", "width", "in_channels")}
-IMAGES = {
-    "size": config["network"]["image_size"],
-    "channels": config["network"]["in_channels"],
-    "memory": config["memory"] and int(config["memory"] * 1e9),
-}
 DEVICE = {"name": config["device"], "deterministic": config["deterministic"]}
 COMPILED = f"{RESULTS}/compiled"
 GPU = 0 if config["device"] == "cpu" else 1
@@ -29,7 +24,32 @@ wildcard_constraints:
     dataset="[A-Za-z0-9_-]+",
     initializer="[a-z0-9_]+",
     seed="[0-9]+",
-    figure="|".join(FIGURES),
+    weights="[A-Za-z0-9_.]+",
+    case="[^/]+(/[^/]+)+",
+    state="initial|trained",
+    experiment="[A-Za-z0-9_-]+",
+    figure="[a-z_]+",
+
+
+def network_of(section):
+    """What a network is built from, of a section of the configuration."""
+    own = SCHEMA["$defs"]["own_options"]["const"].get(section["name"], [])
+    return {key: section[key] for key in ("name", "width", "in_channels", *own) if key in section}
+
+
+def images_of(section):
+    """What images the section's network takes."""
+    memory = config["memory"] and int(config["memory"] * 1e9)
+    return {"size": section["image_size"], "channels": section["in_channels"], "memory": memory}
+
+
+def torchvision_network(weights):
+    """What torchvision's network of these weights is built from."""
+    return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+
+
+NETWORK, IMAGES = network_of(config["network"]), images_of(config["network"])
+ESTIMATOR = {key: config["feature_matrices"][key] for key in ("probes", "precision")}
 
 
 def library(script):
@@ -65,6 +85,15 @@ def growing(amount):
         return amount * attempt
 
     return at
+
+
+def configured(section):
+    """Nothing, as a function of the wildcards; or one line, where the section is missing that a target is made of."""
+
+    def check(wildcards):
+        return [] if section in config else sys.exit(f"config.{section}: missing; config/README.md says what it holds")
+
+    return check
 
 
 def option(key, default=None):
@@ -110,12 +139,19 @@ def covariance_if_needed(wildcards):
     return how if draws_from_features(wildcards) else {}
 
 
+def checksum_of_weights(wildcards):
+    """The checksum that the configuration gives the weights; if none, torchvision's."""
+    return SOURCE.get("sha256", "") if SOURCE.get("weights") == wildcards.weights else ""
+
+
 def fetched():
-    """What has to be downloaded for the configured grid: archives of all datasets but the user's own, and weights."""
-    names = {*config["datasets"], SOURCE.get("images", SOURCE.get("dataset"))} - {None}
+    """What has to be downloaded for all that is configured: archives of datasets but the user's own, and weights."""
+    studied = [case["dataset"] for case in CASES.values()] + [case["dataset"] for case in EVOLUTION.values()]
+    names = {*config["datasets"], *studied, SOURCE.get("images", SOURCE.get("dataset"))} - {None}
     registered = sorted(name for name in names if "folder" not in (config["datasets"].get(name) or {}))
+    weights = {*ANSATZ.get("pretrained", {}).get("weights", []), SOURCE.get("weights")} - {None}
     archives = expand(rules.fetch_dataset.output.archives, dataset=registered)
-    return archives + (rules.fetch_weights.output if SOURCE_KIND == "torchvision" else [])
+    return archives + expand(rules.fetch_weights.output.weights, weights=sorted(weights))
 
 
 def runs(pattern):

@@ -85,37 +85,91 @@ def unsatisfied(error):
     return f"{key}: {error.message}"
 
 
-def contradictions(config, schema):
-    """Yield what no single key shows, a line each."""
-    if config["name"].lower() == "published":
-        yield "name: published holds the sources' numbers in results/; take another name"
+def is_file(picture):
+    """Whether a picture is a file of the user's: no image of the dataset, and none that comes with scikit-learn."""
+    return picture not in ("china", "flower") and not isinstance(picture, int)
+
+
+def networks(config):
+    """Yield every network that is described: the key of its section, its own section, and the one that it is in."""
+    yield "", config["network"], config
+    for kind, parts in (
+        ("ansatz.trained", config.get("ansatz", {}).get("trained", {})),
+        ("evolution", config.get("evolution", {})),
+    ):
+        for name, part in parts.items():
+            yield f"{kind}.{name}.", part["network"], part
+
+
+def datasets(config):
+    """Yield every dataset that is named as data: the key, and the name."""
+    for kind, source in config.get("source", {}).items():
+        yield f"source.{kind}", source.get("images", source.get("dataset"))
+    for name, part in config.get("ansatz", {}).get("trained", {}).items():
+        for dataset in part["datasets"]:
+            yield f"ansatz.trained.{name}.datasets", dataset
+    if "pretrained" in config.get("ansatz", {}):
+        yield "ansatz.pretrained.images", config["ansatz"]["pretrained"]["images"]
+    for name, part in config.get("evolution", {}).items():
+        yield f"evolution.{name}.dataset", part["dataset"]
+
+
+def files(config):
+    """Yield every file or folder of the user's: the key, and the path."""
+    yield "data_dir", config["data_dir"]
+    yield "source.checkpoint.path", config.get("source", {}).get("checkpoint", {}).get("path")
+    for name, options in config["datasets"].items():
+        yield f"datasets.{name}.folder", (options or {}).get("folder")
+    for position, picture in enumerate(config["pictures"]):
+        yield f"pictures.{position}", picture if is_file(picture) else None
+
+
+def wrong_datasets(config, schema):
+    """Yield what is wrong with datasets, a line each."""
     registry, resized = (schema["$defs"][kind]["enum"] for kind in ("dataset", "resized_dataset"))
     for name, options in config["datasets"].items():
         if name not in registry and "folder" not in (options or {}):
             yield f"datasets: {name!r} is none of {', '.join(registry)}; images of your own need the key folder"
         if "size" in (options or {}) and "folder" not in options and name not in resized:
             yield f"datasets.{name}.size: only for images of your own, with the key folder, and for {', '.join(resized)}"
-    layers = schema["$defs"]["layers"]["const"][config["network"]["name"]]
-    for layer in set(config["layers"]) - set(layers):
-        yield f"layers: {layer!r} is no convolution of {config['network']['name']}; they are {', '.join(layers)}"
     known = [*registry, *config["datasets"]]
-    for kind, source in config.get("source", {}).items():
-        images = source.get("images", source.get("dataset"))
-        if images not in known:
-            yield f"source.{kind}: {images!r} is no dataset; they are {', '.join(dict.fromkeys(known))}"
-    paths = {f"datasets.{name}.folder": (options or {}).get("folder") for name, options in config["datasets"].items()}
-    paths |= {
-        "data_dir": config["data_dir"],
-        "source.checkpoint.path": config.get("source", {}).get("checkpoint", {}).get("path"),
-    }
-    for key, path in paths.items():
+    for key, name in datasets(config):
+        if name not in known:
+            yield f"{key}: {name!r} is no dataset; they are {', '.join(dict.fromkeys(known))}"
+
+
+def wrong_networks(config, schema):
+    """Yield what is wrong with networks and what they start from, a line each."""
+    own = schema["$defs"]["own_options"]["const"]
+    for key, network, part in networks(config):
+        name, convolutions = network["name"], schema["$defs"]["layers"]["const"][network["name"]]
+        for layer in part.get("layers") or []:
+            if layer not in convolutions and "depth" not in network:
+                yield f"{key}layers: {layer!r} is no convolution of {name}; they are {', '.join(convolutions)}"
+        for where, options in ("network", network), ("vary", part.get("vary", {})):
+            for option in options:
+                if option not in ("name", "width", "in_channels", "image_size", *own.get(name, [])):
+                    yield f"{key}{where}.{option}: {name} has no {option}; {', '.join(own)} has"
+        if (part.get("std") or part.get("first_std")) and part["initializer"] != "normal":
+            yield f"{key}std: with the initializer normal only, but it is {part['initializer']}"
+    needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
+    if needing and "source" not in config:
+        yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
+
+
+def wrong_files(config, schema):
+    """Yield what is wrong with files and folders, a line each."""
+    if config["name"].lower() == "published":
+        yield "name: published holds the sources' numbers in results/; take another name"
+    for key, path in files(config):
         if path and not os.path.exists(path):
             yield f"{key}: {path!r} is not there (looked for from {os.getcwd()})"
     if config["data_dir"] and not os.path.isdir(config["data_dir"]):
         yield f"data_dir: {config['data_dir']!r} is no folder"
-    needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
-    if needing and "source" not in config:
-        yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
+    stems = [os.path.splitext(os.path.basename(str(picture)))[0] for picture in config["pictures"]]
+    for picture, stem in zip(config["pictures"], stems):
+        if stems.count(stem) > 1:
+            yield f"pictures: {picture!r} has the name of another; what is drawn is named after them"
 
 
 def check(config, path):
@@ -127,8 +181,9 @@ def check(config, path):
     if error := best_match(validators.extend(Draft202012Validator, type_checker=STRICT)(schema).iter_errors(config)):
         sys.exit(unsatisfied(error))
     validate(config, path)
-    for line in contradictions(config, schema):
-        sys.exit(f"config.{line}")  # a WorkflowError would come with the places in the code where it was raised
+    for wrong in wrong_files, wrong_datasets, wrong_networks:
+        for line in wrong(config, schema):
+            sys.exit(f"config.{line}")  # a WorkflowError would come with the places in the code where it was raised
     return schema
 
 

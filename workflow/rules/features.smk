@@ -7,12 +7,8 @@ SOURCES = {
     "none": (None, None, None),
     "pretrain": (rules.pretrain.output.weights, NETWORK, None),
     "torchvision": (
-        rules.fetch_weights.output.weights,
-        {
-            "name": SOURCE.get("weights", "").partition("_Weights")[0].lower(),
-            "width": 1.0,
-            "in_channels": 3,
-        },
+        FETCHED_WEIGHTS.format(weights=SOURCE.get("weights")),
+        torchvision_network(SOURCE.get("weights", "")),
         1000,
     ),
     "checkpoint": (
@@ -42,10 +38,12 @@ rule extract_features:
         runtime=growing(120),
     params:
         sample=config["feature_matrices"]["images"],
-        estimator={key: config["feature_matrices"][key] for key in ("probes", "precision")},
+        estimator=ESTIMATOR,
         network=SOURCE_NETWORK,
         classes=SOURCE_CLASSES,
         images=IMAGES,
+        initializer={"name": None},
+        seed=0,
         source=f"{SOURCE_KIND} {SOURCE.get('weights', SOURCE.get('path', SOURCE.get('dataset')))}",
         device=DEVICE,
     message:

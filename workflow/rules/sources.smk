@@ -25,14 +25,16 @@ rule pretrain:
         mem_mb=growing(16000),
         runtime=growing(480),
     params:
+        parts=["train"],
         network=NETWORK,
         images=IMAGES,
-        initializer=SOURCE.get("initializer"),
+        initializer={"name": SOURCE.get("initializer")},
         protocol=SOURCE.get("training"),
         seed=SOURCE.get("seed"),
         device=DEVICE,
         compiled=COMPILED,
         checkpoint=f"{RESULTS}/source/pretrained.checkpoint",
+        title="source.pretrain",
     message:
         "pretrain the source network"
     script:
@@ -43,17 +45,16 @@ rule fetch_weights:
     input:
         library=ancient(library("fetch_weights.py")),
     output:
-        weights=f"{RESULTS}/source/torchvision.pth",
+        weights=FETCHED_WEIGHTS,
     log:
-        f"{LOGS}/fetch_weights.log",
+        f"{LOGS}/fetch_weights/{{weights}}.log",
     retries: 1
     conda:
         TORCH
     params:
-        weights=SOURCE.get("weights"),
-        sha256=SOURCE.get("sha256"),
+        sha256=checksum_of_weights,
         data_dir=config["data_dir"],
     message:
-        "fetch {params.weights}"
+        "fetch {wildcards.weights}"
     script:
         "../../scripts/fetch_weights.py"

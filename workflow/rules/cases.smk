@@ -1,0 +1,131 @@
+"""
+Needs: the configuration. Makes: the networks that `ansatz` compares and `evolution` follows, and what their rules ask about them.
+"""
+
+from itertools import product
+
+ANSATZ = config.get("ansatz", {})
+ALIGNMENT = f"{RESULTS}/ansatz"
+TRAINED = f"{ALIGNMENT}/{{case}}/trained.pt"
+PICTURES = {Path(str(picture)).stem: picture for picture in config["pictures"]}
+EVOLUTION = config.get("evolution", {})
+EVOLVED = f"{RESULTS}/evolution"
+STAGES = ["curves", "correlation", "nfm", "filters", "outputs"]
+
+
+def pretrained_cases(settings):
+    """torchvision's networks: case -> what its rules need to know."""
+    for weights in settings["weights"]:
+        network = torchvision_network(weights)
+        yield f"pretrained/{weights}", {
+            "experiment": "pretrained",
+            "variant": network["name"],
+            "weights": FETCHED_WEIGHTS.format(weights=weights),
+            "classes": 1000,
+            "dataset": settings["images"],
+            "seed": 0,
+            "network": network,
+            "images": images_of({"in_channels": 3, "image_size": settings["image_size"]}),
+            "initializer": {"name": None},
+            "pictures": True,
+        }
+
+
+def trained_cases(experiment, settings):
+    """An experiment's networks, one for each combination of what varies, each dataset and seed."""
+    keys = ("std", "first_std")
+    initializer = {"name": settings["initializer"]} | {key: settings[key] for key in keys if settings[key]}
+    for values in product(*settings["vary"].values()):
+        varied = dict(zip(settings["vary"], values))
+        section = settings["network"] | varied
+        label = "_".join(f"{key}-{value}" for key, value in varied.items()) or section["name"]
+        for dataset, seed in product(settings["datasets"], settings["seeds"]):
+            case = f"{experiment}/{label}/{dataset}/seed{seed}"
+            yield case, {
+                "experiment": experiment,
+                "variant": label,
+                "weights": TRAINED.format(case=case),
+                "classes": None,
+                "dataset": dataset,
+                "seed": seed,
+                "network": network_of(section),
+                "images": images_of(section),
+                "initializer": initializer,
+                "protocol": settings["training"],
+                "pictures": not varied and seed == settings["seeds"][0],
+            }
+
+
+def case(key):
+    """What is known of the case, as a function of the wildcards."""
+
+    def of(wildcards):
+        return CASES[wildcards.case].get(key)
+
+    return of
+
+
+def dataset_of_case(wildcards):
+    """The dataset of the case."""
+    return rules.prepare_dataset.output.dataset.format(dataset=CASES[wildcards.case]["dataset"])
+
+
+def weights_of_case(wildcards):
+    """The trained weights; none for the network that training began with, which its seed makes again."""
+    return CASES[wildcards.case]["weights"] if wildcards.state == "trained" else []
+
+
+def start_of_case(wildcards):
+    """What the convolutions started from, where that is asked for."""
+    return CASES[wildcards.case]["initializer"] if wildcards.state == "initial" else {"name": None}
+
+
+def outcome_of_case(wildcards):
+    """The summary of the training, where there was one."""
+    return rules.train_case.output.summary if "protocol" in CASES[wildcards.case] else []
+
+
+def named_picture(wildcards):
+    """The picture as the configuration names it: a file, or one of the library's."""
+    return PICTURES[wildcards.picture]
+
+
+def file_of_picture(wildcards):
+    """The picture's file, where it is the user's."""
+    picture = PICTURES[wildcards.picture]
+    return picture if is_file(picture) else []
+
+
+def evolving(key):
+    """What the configuration says of the experiment, as a function of the wildcards."""
+
+    def of(wildcards):
+        return EVOLUTION[wildcards.experiment][key]
+
+    return of
+
+
+def dataset_of_evolution(wildcards):
+    """The dataset of the experiment."""
+    return rules.prepare_dataset.output.dataset.format(dataset=EVOLUTION[wildcards.experiment]["dataset"])
+
+
+def evolving_network(wildcards):
+    """What the experiment's network is built from."""
+    return network_of(EVOLUTION[wildcards.experiment]["network"])
+
+
+def evolving_images(wildcards):
+    """What images it takes."""
+    return images_of(EVOLUTION[wildcards.experiment]["network"])
+
+
+def evolving_start(wildcards):
+    """What its convolutions start from."""
+    return {"name": EVOLUTION[wildcards.experiment]["initializer"]}
+
+
+CASES = dict(pretrained_cases(ANSATZ["pretrained"])) if "pretrained" in ANSATZ else {}
+for _experiment, _settings in ANSATZ.get("trained", {}).items():
+    CASES |= dict(trained_cases(_experiment, _settings))
+PICTURED = [name for name, known in CASES.items() if known["pictures"]]
