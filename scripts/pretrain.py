@@ -2,7 +2,6 @@
 
 from ansatz.batches import on_device
 from ansatz.devices import take_device
-from ansatz.errors import UserError
 from ansatz.initializers import initialize
 from ansatz.job import job
 from ansatz.networks import build, save_weights
@@ -21,9 +20,7 @@ with job(snakemake.log[0]):
     where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
     protocol, title = Protocol(**params["protocol"]), params["title"]
     run = train(network, images, protocol, seed=seed, **where, title=title)
-    if run.diverged:
-        checkpoint.clear()
-        raise UserError(f"{title}: diverged on {data.name} in epoch {len(run.rows)}; lower its learning_rate")
+    run.refuse_diverged(title, checkpoint)
     write_metrics(snakemake.output.metrics, run.rows)
     test_accuracy = evaluate(network, images["test"], protocol)[1] if "test" in images else None
     outcome = {"validation_accuracy": run.rows[-1].get("validation_accuracy"), **run.summary(test_accuracy)}

@@ -22,6 +22,7 @@ with job(snakemake.log[0]):
     watch = Watch(evolution.observer(layers, images, protocol, **how), params["steps"])
     where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
     run = train(network, images, protocol, seed=params["seed"], **where, watch=watch, title=name)
+    run.refuse_diverged(f"evolution.{name}", checkpoint)
     seen = evolution.gather(network, run.records, data.parts["validation"].images[params["image"]], name)
     made = provenance(**params, data=data.name)
     write_evolution(snakemake.output.evolution, seen, made)

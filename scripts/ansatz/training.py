@@ -112,6 +112,12 @@ class Run:
         rows = [row for row in self.rows if row["status"] == "ok" and "validation_accuracy" in row]
         return max(rows, key=lambda row: row["validation_accuracy"], default=None)
 
+    def refuse_diverged(self, title: str, checkpoint: "Checkpoint") -> None:
+        """Raise a `UserError` if the run diverged, for those that others wait for; a rerun starts afresh."""
+        if self.diverged:
+            checkpoint.clear()
+            raise UserError(f"{title}: diverged in epoch {len(self.rows)}; lower its learning_rate")
+
     def summary(self, test_accuracy: float | None) -> dict[str, Any]:
         """Return the outcome: of `ansatz.store.OUTCOME`, what is known here."""
         best = self.best or {}
@@ -260,7 +266,8 @@ def train(
             run.rows.append(row | {"status": "ok" if finite else "diverged"})
             if run.best is run.rows[-1]:
                 run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
-            record(epoch * steps_an_epoch)
+            if finite:
+                record(epoch * steps_an_epoch)
             if checkpoint:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state, "run": vars(run)}
                 checkpoint.save(state)

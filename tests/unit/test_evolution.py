@@ -115,3 +115,13 @@ def test_layers_and_images_that_are_not_there_are_refused(images):
         evolution.chosen(network(), ["1"])
     with pytest.raises(UserError, match="image: 20, but there are 20 validation images; they count from 0"):
         watch(images, image=20)
+
+
+def test_a_training_that_diverges_ends_in_one_line(images, tmp_path):
+    checkpoint = Checkpoint.of(tmp_path / "checkpoint.pt", network(), "parameters")
+    protocol = Protocol(epochs=3, batch_size=8, learning_rate=1e30)
+    run = train(network(), images, protocol, seed=1, watch=watch(images), checkpoint=checkpoint)
+    assert (run.diverged, len(run.records)) == (True, 1)  # before it went wrong
+    with pytest.raises(UserError, match=r"evolution\.a: diverged in epoch 1; lower its learning_rate"):
+        run.refuse_diverged("evolution.a", checkpoint)
+    assert not checkpoint.path.exists()
