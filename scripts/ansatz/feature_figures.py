@@ -51,7 +51,7 @@ def layers(tidy: pd.DataFrame) -> Figure:
                 axes.fill_between(
                     over.index, over["mean"] - over["std"], over["mean"] + over["std"], color=colour, alpha=0.12
                 )
-            axes.set_title(f"{variant}, {dataset}" if experiment == variant else f"{experiment}: {variant}, {dataset}")
+            axes.set_title(f"{_name(experiment, variant)}\n{dataset}", fontsize=6)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.axhline(0, color="black", linewidth=0.6, zorder=1)
         for axes in grid[len(panels) :]:
@@ -60,6 +60,10 @@ def layers(tidy: pd.DataFrame) -> Figure:
         figure.supylabel("correlation", fontsize=8)
         figure.legend(grid[0].lines[: len(PAIR_LOOKS)], PAIRS.values(), loc="outside right upper", handlelength=2.6)
     return figure
+
+
+def _name(experiment: str, variant: str) -> str:
+    return variant if experiment in (variant, "pretrained") else f"{experiment}: {variant.replace('_', ' ')}"
 
 
 def variants(tidy: pd.DataFrame) -> Figure:
@@ -71,10 +75,7 @@ def variants(tidy: pd.DataFrame) -> Figure:
         As ``ansatz/tidy.csv``.
     """
     summary = over_layers(tidy)[::-1].reset_index(drop=True)
-    names = [
-        row.variant if row.experiment == row.variant else f"{row.experiment}: {row.variant}"
-        for row in summary.itertuples()
-    ]
+    names = [_name(row.experiment, row.variant) for row in summary.itertuples()]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.5 + LEGEND, 0.9 + 0.32 * len(summary)), layout="constrained")
         axes = figure.subplots()
@@ -91,7 +92,8 @@ def variants(tidy: pd.DataFrame) -> Figure:
                 label=PAIRS[pair],
             )
         axes.set_yticks(summary.index, names)
-        axes.set_xlabel("cosine, mean and standard deviation over layers")
+        axes.set_ylim(-0.6, len(summary) - 0.4)
+        axes.set_xlabel("cosine, mean and standard deviation over layers, datasets and seeds")
         axes.set_xlim(min(0, axes.get_xlim()[0]), 1.02)
         figure.legend(loc="outside right upper")
     return figure
@@ -141,22 +143,26 @@ def correlation(evolution: Evolution) -> Figure:
 
 def nfm(evolution: Evolution) -> Figure:
     """Draw the NFM of the first layer that was followed over a training, in one scale of colours about zero."""
-    filters = next(iter(evolution.layers.values())).filters
+    layer, followed = next(iter(evolution.layers.items()))
+    filters = followed.filters
     flat = filters.reshape(*filters.shape[:2], -1)  # (moments, out, patch): of a grouped convolution, all groups in one
-    return _strip({_when(evolution, i): [flat[i].T @ flat[i]] for i in _moments(evolution)}, "entry")
+    return _strip({_when(evolution, i): [flat[i].T @ flat[i]] for i in _moments(evolution)}, "entry", [layer])
 
 
 def filters(evolution: Evolution) -> Figure:
     """Draw filters of the first layer that was followed over a training; of several channels, their mean."""
-    found = next(iter(evolution.layers.values())).filters
-    return _strip({_when(evolution, i): list(found[i, :FILTERS].mean(1)) for i in _moments(evolution)}, "weight")
+    layer, followed = next(iter(evolution.layers.items()))
+    found = followed.filters[:, :FILTERS]  # (moments, filters, in/groups, kh, kw)
+    labels = [f"{layer}\nfilter {number}" for number in range(1, found.shape[1] + 1)]
+    label = "weight" if found.shape[2] == 1 else "weight, mean over channels"
+    return _strip({_when(evolution, i): list(found[i].mean(1)) for i in _moments(evolution)}, label, labels)
 
 
 def outputs(evolution: Evolution) -> Figure:
     """Draw what layers make of one image over a training: a few filters of the first, the last, and one between."""
     names = [list(evolution.layers)[i] for i in _even(len(evolution.layers), LAYERS)]
     rows = {name: evolution.layers[name].outputs[:, : FILTERS // 2] for name in names}  # (moments, filters, ...)
-    labels = [name for name, some in rows.items() for _ in range(some.shape[1])]
+    labels = [f"{name}\nfilter {number}" for name, some in rows.items() for number in range(1, some.shape[1] + 1)]
     columns = {
         _when(evolution, i): [one / (np.abs(some).max() or 1.0) for some in rows.values() for one in some[i]]
         for i in _moments(evolution)
@@ -185,7 +191,7 @@ def _strip(columns: dict[str, list[np.ndarray]], label: str, rows: Sequence[str]
     largest = max(np.abs(one).max() for maps in columns.values() for one in maps) or 1.0
     count = max(map(len, columns.values()))
     with mpl.rc_context(PICTURES):
-        size = (STRIP * len(columns) + 0.9, STRIP * count + 0.3)
+        size = (STRIP * len(columns) + 1.2, STRIP * count + 0.3)
         figure = Figure(figsize=size, layout="compressed")
         grid = figure.subplots(count, len(columns), squeeze=False)
         for column, (title, maps) in zip(grid.T, columns.items(), strict=True):
@@ -194,7 +200,7 @@ def _strip(columns: dict[str, list[np.ndarray]], label: str, rows: Sequence[str]
                 image = axes.imshow(drawn, cmap="RdBu_r", vmin=-largest, vmax=largest)
                 axes.spines[:].set_visible(True)
         for axes, name in zip(grid[:, 0], rows, strict=False):
-            axes.set_ylabel(name, fontsize=6)
+            axes.set_ylabel(name, fontsize=6, rotation=0, ha="right", va="center")
         with mpl.rc_context({"ytick.right": True}):
             bar = figure.colorbar(image, ax=grid, label=label, aspect=20 * count**0.5)
         bar.outline.set_linewidth(STYLE["axes.linewidth"])

@@ -233,9 +233,11 @@ def alignment_to_markdown(tidy: pd.DataFrame) -> str:
         networks[heading] = [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(means, spreads, strict=True)]
         correlations[heading] = layers[f"correlation_{pair}"].map("{:.3f}".format)
     return (
-        "Cosine, mean ± standard deviation over layers, datasets and seeds:\n\n"
+        "NFM and AGOP are the trained network's, unless they are called initial; √ is the matrix square root. "
+        "Accuracies are those after the last epoch, as means over networks.\n\n"
+        "Cosine of the two, over all entries, mean ± standard deviation over layers, datasets and seeds:\n\n"
         f"{networks.to_markdown(index=False, disable_numparse=True)}\n\n"
-        "Pearson correlation by layer, mean over seeds:\n\n"
+        "Pearson correlation (the cosine of what is left without the mean entry) by layer, mean over seeds:\n\n"
         f"{correlations.to_markdown(index=False, disable_numparse=True)}\n"
     )
 

@@ -246,6 +246,9 @@ def train(
         LOG.info("%s: going on after epoch %d of %d", title, len(run.rows), protocol.epochs)
     steps_an_epoch = -(-len(images["train"]) // protocol.batch_size)
 
+    if watch and max(watch.steps, default=0) > steps_an_epoch:
+        raise UserError(f"{title}: steps: {max(watch.steps)}, but an epoch has {steps_an_epoch}")
+
     def record(steps: int) -> None:
         if watch:
             run.records.append({"epoch": steps / steps_an_epoch, "step": steps, **watch.observe(network)})

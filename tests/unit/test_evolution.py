@@ -48,7 +48,7 @@ def test_looking_changes_no_bit_of_a_training(images):
 
 
 def test_a_network_is_looked_at_before_inside_of_the_first_and_after_each_epoch(images):
-    run = train(network(), images, PROTOCOL, seed=1, watch=watch(images, steps=(1, 3, 5, 99)))
+    run = train(network(), images, PROTOCOL, seed=1, watch=watch(images, steps=(1, 3, 5)))
     assert [record["step"] for record in run.records] == [0, 1, 3, 5, 10, 15]
     assert [record["epoch"] for record in run.records] == [0, 0.2, 0.6, 1, 2, 3]
 
@@ -107,6 +107,11 @@ def test_correlations_are_to_the_end_and_survive_the_file(images, tmp_path):
     assert (list(read.layers), read.name) == (["0", "3"], "made")
     np.testing.assert_array_equal(read.layers["3"].outputs, seen.layers["3"].outputs)
     np.testing.assert_array_equal(read.curves["epoch"], [0, 1, 2, 3])
+
+
+def test_a_step_beyond_the_epoch_is_refused(images):
+    with pytest.raises(UserError, match="a: steps: 6, but an epoch has 5"):
+        train(network(), images, PROTOCOL, seed=1, watch=watch(images, steps=(1, 6)), title="a")
 
 
 def test_layers_and_images_that_are_not_there_are_refused(images):

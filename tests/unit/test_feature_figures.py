@@ -43,7 +43,7 @@ def test_layers_have_a_panel_a_network_and_dataset_and_a_line_a_pair(tidy):
     figure = feature_figures.layers(tidy)
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert len(panels) == 6
-    assert panels[0].get_title() == "sweep: pooling-max, svhn"
+    assert panels[0].get_title() == "sweep: pooling-max\nsvhn"
     one = tidy[(tidy.variant == "pooling-max") & (tidy.dataset == "svhn")]
     drawn = panels[0].lines[0].get_ydata()
     np.testing.assert_allclose(drawn, one.groupby("layer", sort=False).correlation_nfm_agop.mean())

@@ -100,11 +100,17 @@ rule draw_first_layer:
         features=f"{ALIGNMENT}/{{case}}/trained.h5",
         library=library("draw_first_layer.py"),
     output:
-        report(
-            expand(f"{ALIGNMENT}/{{{{case}}}}/first_layer_{{kind}}.png", kind=["matrices", "eigenvectors"]),
+        matrices=report(
+            f"{ALIGNMENT}/{{case}}/first_layer_matrices.png",
             caption="../report/first_layer.rst",
             category="Ansatz",
-            labels={"what": "first layer of {case}"},
+            labels={"what": "{case}: first layer, matrices"},
+        ),
+        eigenvectors=report(
+            f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.png",
+            caption="../report/first_layer.rst",
+            category="Ansatz",
+            labels={"what": "{case}: first layer, eigenvectors"},
         ),
     log:
         f"{LOGS}/draw_first_layer/{{case}}.log",

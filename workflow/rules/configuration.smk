@@ -142,9 +142,9 @@ def wrong_networks(config, schema):
     """Yield what is wrong with networks and what they start from, a line each."""
     own = schema["$defs"]["own_options"]["const"]
     for key, network, part in networks(config):
-        name, convolutions = network["name"], schema["$defs"]["layers"]["const"][network["name"]]
+        name, convolutions = network["name"], schema["$defs"]["layers"]["const"].get(network["name"])
         for layer in part.get("layers") or []:
-            if layer not in convolutions and "depth" not in network:
+            if convolutions and layer not in convolutions and "depth" not in network:
                 yield f"{key}layers: {layer!r} is no convolution of {name}; they are {', '.join(convolutions)}"
         for where, options in ("network", network), ("vary", part.get("vary", {})):
             for option in options:
