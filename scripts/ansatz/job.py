@@ -12,6 +12,7 @@ from ansatz.errors import UserError
 
 LOG = logging.getLogger("ansatz")
 MACHINE_FAULTS = {errno.EISDIR, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")  # of torch's layers
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU
@@ -76,6 +77,8 @@ def told(error: Exception) -> str | None:
         return f"{error.filename or 'disk'}: {error.strerror}"
     if NOT_DETERMINISTIC in str(error):
         return f"deterministic: true, but {str(error).partition(',')[0]}; set it to false"
+    if any(words in str(error) for words in TOO_SMALL):
+        return f"image_size: too small for the network ({str(error).partition(';')[0]})"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "out of memory: take a smaller batch_size, image_size or width, or a machine with more"
     return None

@@ -417,7 +417,9 @@ def published_weights(name: str, sha256: str = "") -> Archive:
     try:
         url = models.get_weight(name).url
     except (ValueError, KeyError) as error:
-        raise UserError(f"source.torchvision.weights: torchvision has no {name!r} ({error})") from error
+        raise UserError(
+            f"weights: torchvision has no {name!r}; its names are like VGG11_Weights.IMAGENET1K_V1"
+        ) from error
     file = url.rpartition("/")[2]
     return Archive(file, url, sha256 or file.rpartition("-")[2].removesuffix(".pth"))
 

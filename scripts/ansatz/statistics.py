@@ -230,8 +230,8 @@ def alignment_to_markdown(tidy: pd.DataFrame) -> str:
     correlations = layers[["experiment", "variant", "dataset", "layer", "shape"]].rename(columns={"shape": "patch"})
     for pair, heading in PAIRS.items():
         means, spreads = summary[f"cosine_{pair}"], summary[f"cosine_{pair}_std"].fillna(0)
-        networks[heading] = [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(means, spreads, strict=True)]
-        correlations[heading] = layers[f"correlation_{pair}"].map("{:.3f}".format)
+        networks[heading] = [_or_dash(f"{mean:.3f} ± {std:.3f}") for mean, std in zip(means, spreads, strict=True)]
+        correlations[heading] = layers[f"correlation_{pair}"].map("{:.3f}".format).map(_or_dash)
     return (
         "NFM and AGOP are the trained network's, unless they are called initial; √ is the matrix square root. "
         "Accuracies are those after the last epoch, as means over networks.\n\n"
@@ -240,6 +240,11 @@ def alignment_to_markdown(tidy: pd.DataFrame) -> str:
         "Pearson correlation (the cosine of what is left without the mean entry) by layer, mean over seeds:\n\n"
         f"{correlations.to_markdown(index=False, disable_numparse=True)}\n"
     )
+
+
+def _or_dash(cell: str) -> str:
+    """Return the cell, or a dash where nothing is known, as of a matrix that is zero."""
+    return "–" if cell.startswith("nan") else cell
 
 
 def evolved(metrics: pd.DataFrame, evolution: Evolution, published: pd.DataFrame) -> pd.DataFrame:
@@ -289,7 +294,7 @@ def evolution_to_markdown(table: pd.DataFrame) -> str:
         if table[column].notna().any():
             shown[heading] = table[column].map(lambda value: "" if pd.isna(value) else f"{100 * value:.2f}")
     for pair, heading in EVOLVED_PAIRS.items():
-        shown[heading] = table[pair].map("{:.3f}".format)
+        shown[heading] = table[pair].map("{:.3f}".format).map(_or_dash)
     return (
         f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n"
         "Accuracies in percent, train as a running mean over the epoch; correlations as means over layers.\n"

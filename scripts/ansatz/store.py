@@ -31,6 +31,7 @@
 import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -511,4 +512,10 @@ def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> "pd.D
     """
     import pandas as pd
 
-    return _read_whole(path, pd.read_csv, columns)
+    def read(path: Path) -> "pd.DataFrame":
+        text = path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("its last line is torn")
+        return pd.read_csv(io.StringIO(text))
+
+    return _read_whole(path, read, columns)

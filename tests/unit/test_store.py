@@ -127,3 +127,9 @@ def test_resources_are_those_of_all_epochs_or_of_the_last_job_whichever_took_lon
     table = store.resources(files, runs)
     assert table.seconds.isna().tolist() == [True, True, False]
     assert table.gpu_seconds.tolist() == [0, 10, 90]
+
+
+def test_a_torn_table_is_refused(tmp_path):
+    (tmp_path / "torn.csv").write_text("a,b\n1,2\n3,4")
+    with pytest.raises(UserError, match="cannot be read"):
+        store.read_csv(tmp_path / "torn.csv", ["a", "b"])

@@ -159,6 +159,12 @@ MISTAKES = {
         {"pictures": ["nowhere.jpg"]},
         "config.pictures.0: 'nowhere.jpg' is not there",
     ),
+    "nothing in it": ({"ansatz": {}}, "config.ansatz: give at least one of pretrained, trained"),
+    "a value twice": (
+        {"ansatz": {"trained": {"a": {"datasets": ["digits"], "vary": {"width": [1, 1.0]}}}}},
+        "config.ansatz.trained.a.vary.width: [1, 1.0] has non-unique elements",
+    ),
+    "picture that is a folder": ({"pictures": ["config"]}, "config.pictures.0: 'config' is a folder; name its images"),
     "no section": ({}, "config.ansatz: missing"),
 }
 

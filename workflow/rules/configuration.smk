@@ -81,7 +81,8 @@ def unsatisfied(error):
         meaning = error.schema.get("description", "see config/README.md")
         return f"{key}: {error.instance!r} does not fit; {meaning}"
     if error.validator in ("minProperties", "maxProperties") and "properties" in error.schema:
-        return f"{key}: give exactly one of {', '.join(error.schema['properties'])}"
+        how_many = "exactly" if "maxProperties" in error.schema else "at least"
+        return f"{key}: give {how_many} one of {', '.join(error.schema['properties'])}"
     return f"{key}: {error.message}"
 
 
@@ -150,8 +151,9 @@ def wrong_networks(config, schema):
             for option in options:
                 if option not in ("name", "width", "in_channels", "image_size", *own.get(name, [])):
                     yield f"{key}{where}.{option}: {name} has no {option}; {', '.join(own)} has"
-        if (part.get("std") or part.get("first_std")) and part["initializer"] != "normal":
-            yield f"{key}std: with the initializer normal only, but it is {part['initializer']}"
+        for option in "std", "first_std":
+            if part.get(option) and part["initializer"] != "normal":
+                yield f"{key}{option}: with the initializer normal only, but it is {part['initializer']}"
     needing = [name for name in config["initializers"] if name in schema["$defs"]["feature_initializer"]["enum"]]
     if needing and "source" not in config:
         yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
@@ -164,6 +166,8 @@ def wrong_files(config, schema):
     for key, path in files(config):
         if path and not os.path.exists(path):
             yield f"{key}: {path!r} is not there (looked for from {os.getcwd()})"
+        if path and key.startswith("pictures") and os.path.isdir(path):
+            yield f"{key}: {path!r} is a folder; name its images"
     if config["data_dir"] and not os.path.isdir(config["data_dir"]):
         yield f"data_dir: {config['data_dir']!r} is no folder"
     stems = [os.path.splitext(os.path.basename(str(picture)))[0] for picture in config["pictures"]]
