@@ -11,5 +11,6 @@ with job(snakemake.log[0]):
     first = {kind.upper(): next(iter(by_layer.values())) for kind, by_layer in by_kind.items()}
     dense = {kind: matrix.dense()[0].numpy() for kind, matrix in first.items()}
     vectors = {kind: pictures.eigenvectors(matrix, EIGENVECTORS)[1].numpy() for kind, matrix in first.items()}
-    figures.save(figures.heat_maps(dense, correlation(*first.values())), snakemake.output.matrices)
-    figures.save(figures.patches(vectors), snakemake.output.eigenvectors)
+    matrices, eigenvectors = snakemake.output[:2], snakemake.output[2:]  # each as .png and .svg
+    figures.save(figures.heat_maps(dense, correlation(*first.values())), *matrices)
+    figures.save(figures.patches(vectors), *eigenvectors)

@@ -18,4 +18,4 @@ with job(snakemake.log[0]):
     by_kind = read(snakemake.input.features)
     looks = {kind.upper(): pictures.looked_at(network, x, by_layer) for kind, by_layer in by_kind.items()}
     rows = {kind: {layer: found.numpy() for layer, found in by.items()} for kind, by in looks.items()}
-    figures.save(figures.looks_at(image[0].movedim(0, -1).numpy(), rows), snakemake.output[0])
+    figures.save(figures.looks_at(image[0].movedim(0, -1).numpy(), rows), *snakemake.output)

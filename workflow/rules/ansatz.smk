@@ -100,14 +100,16 @@ rule draw_first_layer:
         features=f"{ALIGNMENT}/{{case}}/trained.h5",
         library=library("draw_first_layer.py"),
     output:
-        matrices=report(
-            f"{ALIGNMENT}/{{case}}/first_layer_matrices.png",
+        matrices_png=f"{ALIGNMENT}/{{case}}/first_layer_matrices.png",
+        matrices_svg=report(
+            f"{ALIGNMENT}/{{case}}/first_layer_matrices.svg",
             caption="../report/first_layer.rst",
             category="Ansatz",
             labels={"what": "{case}: first layer, matrices"},
         ),
-        eigenvectors=report(
-            f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.png",
+        eigenvectors_png=f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.png",
+        eigenvectors_svg=report(
+            f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.svg",
             caption="../report/first_layer.rst",
             category="Ansatz",
             labels={"what": "{case}: first layer, eigenvectors"},
@@ -130,8 +132,9 @@ rule draw_looks:
         picture=file_of_picture,
         library=library("draw_looks.py"),
     output:
-        report(
-            f"{ALIGNMENT}/{{case}}/looks/{{picture}}.png",
+        png=f"{ALIGNMENT}/{{case}}/looks/{{picture}}.png",
+        svg=report(
+            f"{ALIGNMENT}/{{case}}/looks/{{picture}}.svg",
             caption="../report/looks.rst",
             category="Ansatz",
             labels={"what": "{case} looks at {picture}"},
