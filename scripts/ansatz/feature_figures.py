@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ansatz.figures import LEGEND, PICTURES, STYLE
+from ansatz.figures import LEGEND, PICTURES, STYLE, even
 from ansatz.statistics import EVOLVED_PAIRS, PAIRS, over_layers
 from ansatz.store import Evolution
 
@@ -136,7 +136,7 @@ def correlation(evolution: Evolution) -> Figure:
             axes.set_title(title)
             _over_epochs(axes)
         panels[0].set_ylabel("correlation")
-        lines = [axes.lines[i] for i in _even(len(axes.lines), ENTRIES)]
+        lines = [axes.lines[i] for i in even(len(axes.lines), ENTRIES)]
         figure.legend(lines, [str(line.get_label()) for line in lines], loc="outside right upper")
     return figure
 
@@ -160,7 +160,7 @@ def filters(evolution: Evolution) -> Figure:
 
 def outputs(evolution: Evolution) -> Figure:
     """Draw what layers make of one image over a training: a few filters of the first, the last, and one between."""
-    names = [list(evolution.layers)[i] for i in _even(len(evolution.layers), LAYERS)]
+    names = [list(evolution.layers)[i] for i in even(len(evolution.layers), LAYERS)]
     rows = {name: evolution.layers[name].outputs[:, : FILTERS // 2] for name in names}  # (moments, filters, ...)
     labels = [f"{name}\nfilter {number}" for name, some in rows.items() for number in range(1, some.shape[1] + 1)]
     columns = {
@@ -171,12 +171,7 @@ def outputs(evolution: Evolution) -> Figure:
 
 
 def _moments(evolution: Evolution) -> np.ndarray:
-    return _even(len(evolution.curves["epoch"]), MOMENTS)
-
-
-def _even(count: int, most: int) -> np.ndarray:
-    """Return `most` numbers at even distances from the first to the last of `count`, or all."""
-    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
+    return even(len(evolution.curves["epoch"]), MOMENTS)
 
 
 def _when(evolution: Evolution, moment: int) -> str:

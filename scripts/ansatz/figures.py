@@ -230,7 +230,7 @@ def looks_at(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]]) ->
         percentile.
     """
     layers = list(next(iter(rows.values())))
-    shown = [layers[i] for i in np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)]
+    shown = [layers[i] for i in even(len(layers), LAYERS)]
     # all in inches: squares that fill a page's width are exact that way, where a layout engine would leave gaps
     step = min(0.9, (TEXT_WIDTH - MARGIN) / (len(rows) + len(shown)))  # from one panel to the next
     side = step - GAP
@@ -258,6 +258,11 @@ def looks_at(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]]) ->
                 if i == 0:
                     axes.set_title(layer, rotation=90 if upright else 0)
     return figure
+
+
+def even(count: int, most: int) -> np.ndarray:
+    """Return `most` numbers at even distances from the first to the last of `count`, or all."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(int)
 
 
 def _largest(values: np.ndarray) -> float:

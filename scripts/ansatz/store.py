@@ -452,7 +452,7 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
     import pandas as pd
 
     outcomes = [_read_whole(path, lambda path: json.loads(path.read_text()), (*RUN, *OUTCOME)) for path in summaries]
-    epochs = [_read_whole(path, pd.read_csv, METRICS).drop(columns=list(CLOCK)) for path in metrics]
+    epochs = [_read_whole(path, _read_table, METRICS).drop(columns=list(CLOCK)) for path in metrics]
     for table, outcome in zip(epochs, outcomes, strict=True):
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])
@@ -491,6 +491,15 @@ def _read_benchmark(path: str | os.PathLike[str]) -> dict[str, str]:
         return {}
 
 
+def _read_table(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        raise ValueError("its last line is torn")
+    return pd.read_csv(io.StringIO(text))
+
+
 def _read_whole(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:
     try:
         found = read(Path(path))
@@ -510,12 +519,4 @@ def read_csv(path: str | os.PathLike[str], columns: Sequence[str] = ()) -> "pd.D
     UserError
         If it cannot be read, or does not have the columns.
     """
-    import pandas as pd
-
-    def read(path: Path) -> "pd.DataFrame":
-        text = path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            raise ValueError("its last line is torn")
-        return pd.read_csv(io.StringIO(text))
-
-    return _read_whole(path, read, columns)
+    return _read_whole(path, _read_table, columns)
