@@ -19,7 +19,7 @@ with job(snakemake.log[0]):
     images = on_device(data, **params["images"], device=take_device(**params["device"], threads=snakemake.threads))
     protocol, layers = Protocol(**params["protocol"]), evolution.chosen(network, params["layers"])
     how = {key: params[key] for key in ("sample", "estimator", "image")}
-    watch = Watch(evolution.observer(layers, images, protocol, **how), params["steps"])
+    watch = Watch(evolution.observer(layers, images, **how), params["steps"])
     where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
     run = train(network, images, protocol, seed=params["seed"], **where, watch=watch, title=name)
     run.refuse_diverged(f"evolution.{name}", checkpoint)

@@ -17,7 +17,6 @@ from ansatz.errors import UserError
 from ansatz.feature_matrices import FeatureMatrix, agop_over, correlation, frozen
 from ansatz.networks import conv_layers, forward, patch_shape
 from ansatz.store import Evolution, Followed
-from ansatz.training import Protocol, evaluate
 
 
 def chosen(network: nn.Module, layers: Sequence[str] | None) -> list[str]:
@@ -38,7 +37,6 @@ def chosen(network: nn.Module, layers: Sequence[str] | None) -> list[str]:
 def observer(
     layers: Sequence[str],
     images: Mapping[str, Images],
-    protocol: Protocol,
     *,
     sample: int,
     estimator: Mapping[str, Any],
@@ -51,8 +49,7 @@ def observer(
     layers : sequence of str
         The convolutions to follow.
     images : mapping of str to Images
-        ``train``, and the parts to evaluate on: ``train_eval`` and ``validation``.
-    protocol : Protocol
+        ``train`` and ``validation``.
     sample : int
         How many training images AGOP is averaged over, the same ones each time.
     estimator : mapping
@@ -63,8 +60,7 @@ def observer(
     Returns
     -------
     callable
-        Network -> ``filters``, ``agop`` (thin factors) and ``outputs`` by layer, on the CPU, and
-        ``<part>_loss`` and ``<part>_accuracy``; the network stays as it is.
+        Network -> ``filters``, ``agop`` (thin factors) and ``outputs`` by layer, on the CPU; it stays as it is.
 
     Raises
     ------
@@ -78,16 +74,12 @@ def observer(
     followed, _ = next(images["validation"].batches(1, torch.tensor([image])))
 
     def observe(network: nn.Module) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        mode = network.training
-        for part in ("train_eval", "validation"):
-            seen[f"{part}_loss"], seen[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
         matrices = agop_over(network, images["train"], sample, **estimator)
-        seen["outputs"] = outputs(network, followed, layers)
-        seen["agop"] = {layer: matrices[layer].factor.cpu() for layer in layers}
-        seen["filters"] = {layer: conv_layers(network)[layer].weight.detach().cpu().clone() for layer in layers}
-        network.train(mode)
-        return seen
+        return {
+            "outputs": outputs(network, followed, layers),
+            "agop": {layer: matrices[layer].factor.cpu() for layer in layers},
+            "filters": {layer: conv_layers(network)[layer].weight.detach().cpu().clone() for layer in layers},
+        }
 
     return observe
 
@@ -116,7 +108,7 @@ def gather(network: nn.Module, records: Sequence[Mapping[str, Any]], image: np.n
     network : nn.Module
         Of those convolutions.
     records : sequence of dict
-        As `ansatz.training.Run` has them: ``epoch``, ``step`` and what `observer` returns.
+        As `ansatz.training.Run` has them, with what `observer` returns.
     image : ndarray
         uint8 (channels, height, width): the one that was followed.
     name : str

@@ -94,7 +94,8 @@ class Run:
     best_weights : dict
         The state dict at the best validation epoch (the first of them), on the CPU.
     records : list of dict
-        What a `Watch` saw, in order, each with its ``epoch`` (in parts, inside of the first) and ``step``.
+        What a `Watch` saw, in order, each with its ``epoch`` (in parts, inside of the first), its ``step``, and the
+        losses and accuracies of ``train_eval`` and ``validation`` then.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -249,28 +250,36 @@ def train(
     if watch and max(watch.steps, default=0) > steps_an_epoch:
         raise UserError(f"{title}: steps: {max(watch.steps)}, but an epoch has {steps_an_epoch}")
 
-    def record(steps: int) -> None:
+    def evaluated() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for part in [name for name in ("train_eval", "validation") if name in images]:
+            found[f"{part}_loss"], found[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
+        return found
+
+    def record(steps: int, evaluation: dict[str, float]) -> None:
         if watch:
-            run.records.append({"epoch": steps / steps_an_epoch, "step": steps, **watch.observe(network)})
+            moment = {"epoch": steps / steps_an_epoch, "step": steps}
+            run.records.append({**moment, **evaluation, **watch.observe(network)})
 
     def passed(step: int) -> None:
         if watch and not run.rows and step in watch.steps and step < steps_an_epoch:
-            record(step)
+            record(step, evaluated())
+            network.train()
 
-    if not run.rows:
-        record(0)
+    if watch and not run.rows:
+        record(0, evaluated())
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         while len(run.rows) < protocol.epochs and not run.diverged:
             epoch = len(run.rows) + 1
             row = _epoch(network, step, optimizer, images["train"], protocol, seed, epoch, title, passed)
-            for part in [name for name in ("train_eval", "validation") if name in images]:
-                row[f"{part}_loss"], row[f"{part}_accuracy"] = evaluate(network, images[part], protocol)
+            evaluation = evaluated()
+            row |= evaluation
             finite = all(math.isfinite(value) for name, value in row.items() if name.endswith("_loss"))
             run.rows.append(row | {"status": "ok" if finite else "diverged"})
             if run.best is run.rows[-1]:
                 run.best_weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}
             if finite:
-                record(epoch * steps_an_epoch)
+                record(epoch * steps_an_epoch, evaluation)
             if checkpoint:
                 state = {"network": network.state_dict(), "optimizer": optimizer.state, "run": vars(run)}
                 checkpoint.save(state)

@@ -34,7 +34,7 @@ def network():
 
 def watch(images, steps=(), image=3):
     how = {"sample": 10, "estimator": {"probes": None, "precision": "float32"}, "image": image}
-    return Watch(evolution.observer(["0", "3"], images, PROTOCOL, **how), steps)
+    return Watch(evolution.observer(["0", "3"], images, **how), steps)
 
 
 def test_looking_changes_no_bit_of_a_training(images):
