@@ -252,6 +252,28 @@ def tiny_imagenet(folder: Path) -> Raw:
 
 
 @dataset(
+    "https://image-net.org/data/downsample",
+    {
+        "Imagenet32_train_npz.zip": "3e3d1b7ddb901d59d1fbcba69b3676fa",
+        "Imagenet32_val_npz.zip": "0300f7a8c5de0c82fb6fc6092b4858ed",
+    },
+)
+def imagenet32(folder: Path) -> Raw:
+    """Return ImageNet at 32x32 (Chrabaszcz et al., 2017): 1,281,167 + 50,000 photographs of 1,000 kinds of things.
+
+    Its classes are numbered as its publishers number them, from 1, which is not the order of torchvision's weights.
+    """
+    parts = {}
+    for part in ("train", "val"):
+        unpack(folder / f"Imagenet32_{part}_npz.zip", folder / part)
+        batches = [np.load(batch) for batch in sorted((folder / part).rglob("*.npz"))]
+        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        labels = np.concatenate([batch["labels"] for batch in batches]).astype(np.int64)
+        parts[part] = Part(images, labels - 1)
+    return Raw([str(number) for number in range(1, 1001)], parts["train"], test=parts["val"])
+
+
+@dataset(
     "https://zenodo.org/records/2546921/files",  # torchvision's archives, which it takes from Google Drive
     {
         "camelyonpatch_level_2_split_train_x.h5.gz": "1571f514728f59376b705fc836ff4b63",
@@ -382,7 +404,7 @@ def folder(path: Path, size: int | None = None) -> Raw:
     ----------
     path : Path
         A folder with one folder of images a class; or with ``train``, and ``val`` or ``test`` or both, each of that
-        form; or a .zip of either.
+        form; or of images alone, which are one class then, to look at and not to learn; or a .zip of any of these.
     size : int, optional
         Resize each image to ``size`` x ``size`` pixels; without it, all must be of one size.
 
@@ -394,8 +416,8 @@ def folder(path: Path, size: int | None = None) -> Raw:
     Raises
     ------
     UserError
-        If there are no two classes, a class has no image, an image does not decode or has more than 8 bits a channel,
-        the classes of the parts differ, or the sizes differ.
+        If there is one folder alone, or nothing, a class has no image, an image does not decode or has more than 8 bits
+        a channel, the classes of the parts differ, or the sizes differ.
     """
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as unpacked:
@@ -442,13 +464,15 @@ def _visible(path: Path) -> bool:
 def _samples(root: Path) -> tuple[list[str], list[tuple[Path, int]]]:
     from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension, make_dataset
 
-    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _visible(entry))
-    if len(classes) < 2:
-        found = f"one folder, {classes[0]}" if classes else "no folder"
-        raise UserError(f"{root}: holds {found}; it takes a folder of images for each of two classes or more")
-
     def is_image(file: str) -> bool:
         return _visible(Path(file)) and has_file_allowed_extension(file, IMG_EXTENSIONS)
+
+    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _visible(entry))
+    if not classes and (unlabelled := sorted(path for path in root.iterdir() if is_image(path.name))):
+        return ["unlabelled"], [(path, 0) for path in unlabelled]
+    if len(classes) < 2:
+        found = f"one folder, {classes[0]}" if classes else "neither folders nor images"
+        raise UserError(f"{root}: holds {found}; it takes a folder of images for each of two classes or more")
 
     try:
         samples = make_dataset(root, {name: label for label, name in enumerate(classes)}, is_valid_file=is_image)

@@ -258,8 +258,10 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     Raises
     ------
     UserError
-        If there is no such network, or it does not come in that width.
+        If there is no such network, it does not come in that width, or there is one class alone.
     """
+    if classes < 2:
+        raise UserError("network: there is one class alone to tell apart; images to learn need a folder for each class")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, "network"))
         if name in NETWORKS:

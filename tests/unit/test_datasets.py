@@ -29,6 +29,7 @@ from ansatz import datasets
 from ansatz.archives import Archive, fetch, unpack
 from ansatz.datasets import DATASETS, channel_statistics, fetch_archives, prepare
 from ansatz.errors import UserError
+from ansatz.networks import build
 from ansatz.store import read_dataset
 from real_data import SUBSETS
 
@@ -264,6 +265,20 @@ def fgvc_aircraft(folder):
 
 
 @upstream
+def imagenet32(folder):
+    parts = {"train": (noise(5, 3, 32, 32), [0, 999, 1, 2, 2]), "test": (noise(2, 3, 32, 32), [7, 0])}
+    for part, batches in {"train": 2, "test": 1}.items():
+        images, labels = parts[part]
+        name = part.replace("test", "val")
+        (folder / name).mkdir()
+        for batch, rows in enumerate(np.array_split(np.arange(len(images)), batches), 1):
+            stored = {"data": images[rows].reshape(len(rows), -1), "labels": np.array(labels)[rows] + 1}
+            np.savez(folder / name / f"{name}_data_batch_{batch}", **stored, mean=np.zeros(3072))
+        shutil.make_archive(str(folder / f"Imagenet32_{name}_npz"), "zip", folder / name)
+    return [str(number) for number in range(1, 1001)], parts
+
+
+@upstream
 def caltech101(folder):
     kinds = ["Faces", "accordion", "BACKGROUND_Google"]
     pictures = [drawn(folder / f"101_ObjectCategories/{kind}/image_{i:04}.jpg") for kind in kinds for i in (1, 2)]
@@ -338,7 +353,7 @@ def test_an_md5_is_checked_until_a_sha256_is_given(archives_of, tmp_path):
     assert len(read_dataset(tmp_path / "dataset.h5").parts["test"]) == 5
 
 
-@pytest.mark.parametrize("name", UPSTREAM)
+@pytest.mark.parametrize("name", [name for name in UPSTREAM if name != "imagenet32"])  # which torchvision has not
 def test_addresses_and_checksums_are_torchvisions(name):
     module = {"fashion_mnist": "mnist", "emnist": "mnist", "qmnist": "mnist", "caltech101": "caltech"}.get(name, name)
     source = inspect.getsource(importlib.import_module(f"torchvision.datasets.{module}"))
@@ -628,7 +643,7 @@ def extra_class(root):
         (break_image, "rose/2.png: not an image that can be decoded"),
         (break_text, "rose/2.png: not an image that can be decoded"),
         (empty_class, "flowers: Found no valid file for the classes violet"),
-        (no_classes, "flowers: holds no folder; it takes a folder of images for each of two classes"),
+        (no_classes, "flowers: holds neither folders nor images; it takes a folder of images for each of two classes"),
         (one_class, "flowers: holds one folder, tulip; it takes"),
         (deep, "rose/2.png: has more than 8 bits a channel"),
         (bomb, "rose/2.png: not an image that can be decoded (Image size"),
@@ -646,6 +661,16 @@ def test_bad_folders_are_named_in_one_line(flowers, tmp_path, harm, expected):
         prepared(flowers, tmp_path)
     assert expected in one_line(caught)
     assert not (tmp_path / "dataset.h5").exists()
+
+
+def test_images_without_classes_are_of_one(flowers, tmp_path):
+    (flowers / "rose" / ".hidden.png").write_text("no image")
+    data = prepared(flowers / "rose", tmp_path)
+    assert data.classes == ("unlabelled",)
+    assert {part: len(images) for part, images in data.parts.items()} == {"train": 4, "validation": 1}
+    with pytest.raises(UserError, match="one class alone to tell apart") as caught:
+        build("vgg11", len(data.classes), seed=0)
+    one_line(caught)
 
 
 def test_what_systems_leave_in_folders_is_passed_over(flowers, tmp_path, caplog):
