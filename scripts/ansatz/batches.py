@@ -1,5 +1,6 @@
 """Images as uint8: gathered, normalised and resized on the device, a batch at a time."""
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -113,6 +114,27 @@ class Images:
             shrinks = min(x.shape[2:]) > self.size  # as torchvision: smoothed when shrunk, never when enlarged
             x = interpolate(x, side, mode="bilinear", antialias=shrinks)  # (n, C, size, size)
         return x.expand(-1, self.channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+class Tensors(Images):
+    """Labelled images that are as the network takes them already, of any sides.
+
+    Parameters
+    ----------
+    x : Tensor
+        (n, channels, height, width), on the device.
+    y : Tensor
+        int64 (n,).
+    memory : int
+        As for `Images`.
+    """
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, memory: int) -> None:
+        self.pool, self.labels, self.rows = x, y, torch.arange(len(x), device=x.device)
+        self.device, self.memory, self.size = x.device, memory, math.isqrt(math.prod(x.shape[2:]))
+
+    def _prepared(self, x: torch.Tensor) -> torch.Tensor:
+        return x
 
 
 def normalised(image: torch.Tensor, data: Dataset, *, size: int, channels: int) -> torch.Tensor:

@@ -55,6 +55,13 @@ class FeatureMatrix:
     shape: Shape
     standard_error: float = 0.0
 
+    @classmethod
+    def of(cls, matrix: torch.Tensor, shape: Shape) -> "FeatureMatrix":
+        """Return a dense positive semidefinite matrix, (patch, patch), over patches of that shape."""
+        values, vectors = torch.linalg.eigh(matrix)
+        factor = values.clamp_min(0).sqrt().unsqueeze(1) * vectors.mT  # (patch, patch)
+        return cls(factor.unsqueeze(0), shape)
+
     def dense(self) -> torch.Tensor:
         """Return M itself, (groups, patch, patch): 4608 x 4608 in a VGG's last layers, so only on request."""
         return self.factor.mT @ self.factor

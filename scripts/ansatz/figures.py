@@ -205,10 +205,11 @@ def patches(vectors: Mapping[str, np.ndarray]) -> Figure:
     """
     count = max(map(len, vectors.values()))
     with mpl.rc_context(PICTURES):
-        figure = Figure(figsize=(PATCH * count + 0.3, PATCH * len(vectors) + 0.2), layout="constrained")
+        beside = 0.3 + 0.07 * max(map(len, vectors))
+        figure = Figure(figsize=(PATCH * count + beside, PATCH * len(vectors) + 0.2), layout="constrained")
         panels = figure.subplots(len(vectors), count, squeeze=False)
         for row, (label, some) in zip(panels, vectors.items(), strict=True):
-            row[0].set_ylabel(label)
+            row[0].set_ylabel(label, rotation=0, ha="right", va="center")
             for axes, patch in zip(row, some, strict=False):
                 pixels = 0.5 + 0.5 * patch / _largest(patch)  # (channels, rows, columns), from 0 to 1
                 axes.imshow(np.moveaxis(pixels, 0, -1), cmap="gray", vmin=0, vmax=1)

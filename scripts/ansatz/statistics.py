@@ -119,6 +119,38 @@ def over_layers(tidy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def over_machines(tidy: pd.DataFrame, baseline: str = "cntk") -> pd.DataFrame:
+    """Summarize kernel machines over seeds.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``kernels/tidy.csv``.
+    baseline : str
+        The machine that others are compared with, seed by seed.
+
+    Returns
+    -------
+    DataFrame
+        A row a (experiment, dataset, noise, machine, layers), in their order: ``seeds``, ``train`` and ``test`` images,
+        mean and standard deviation of the ``accuracy``, mean ``seconds``, and the mean ``difference`` to the baseline
+        with its 95 % interval (Student's t), ``difference_low`` and ``difference_high``; NaN where there is none.
+    """
+    keys = ["experiment", "dataset", "noise", "machine", "layers"]
+    rows = []
+    for values, group in tidy.groupby(keys, sort=False):
+        row = dict(zip(keys, values, strict=True))
+        same = (tidy[keys[:3]] == list(values[:3])).all(axis=1)
+        reference = tidy[same & (tidy.machine == baseline)].set_index("seed").accuracy
+        differences = (group.set_index("seed").accuracy - reference).dropna().to_numpy()
+        low, high = mean_interval(differences) if row["machine"] != baseline else (np.nan, np.nan)
+        row |= {"seeds": len(group), "train": group.train.iloc[0], "test": group.test.iloc[0]}
+        row |= {"accuracy": group.accuracy.mean(), "accuracy_std": group.accuracy.std(ddof=1)}
+        row |= {"seconds": group.seconds.mean(), "difference": differences.mean() if len(differences) else np.nan}
+        rows.append(row | {"difference_low": low, "difference_high": high})
+    return pd.DataFrame(rows)
+
+
 # ------------------------------------------------------------------------------------------------- as a person reads it
 HEADINGS = {
     "validation": "best validation",
@@ -279,6 +311,27 @@ def evolved(metrics: pd.DataFrame, evolution: Evolution, published: pd.DataFrame
 
 
 EVOLVED_PAIRS = {"nfm_final_nfm": "NFM – final NFM", "agop_final_agop": "AGOP – final AGOP", "nfm_agop": "NFM – AGOP"}
+
+
+def scores_to_markdown(summary: pd.DataFrame) -> str:
+    """Return in Markdown how accurate machines are; `summary` as of `over_machines`."""
+    table = summary[["experiment", "dataset", "noise", "machine", "layers", "train", "test", "seeds"]].copy()
+    table["accuracy"] = [
+        f"{100 * row.accuracy:.1f}" + (f" ± {100 * row.accuracy_std:.1f}" if row.seeds > 1 else "")
+        for row in summary.itertuples()
+    ]
+    table["Δ CNTK [95 %]"] = [
+        ""
+        if pd.isna(row.difference_low)
+        else f"{100 * row.difference:+.1f} [{100 * row.difference_low:+.1f}, {100 * row.difference_high:+.1f}]"
+        for row in summary.itertuples()
+    ]
+    table["seconds"] = summary.seconds.map("{:.1f}".format)
+    return (
+        "Accuracy on the test images in percent, mean ± standard deviation over seeds; layers are those that learn "
+        "features; seconds are those of learning, for all layers of a machine together.\n\n"
+        f"{table.to_markdown(index=False, disable_numparse=True)}\n"
+    )
 
 
 def evolution_to_markdown(table: pd.DataFrame) -> str:

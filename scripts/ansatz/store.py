@@ -26,6 +26,11 @@
     One row a run: `RUN`, then `RESOURCES`.
 ``ansatz/tidy.csv``
     One row a convolution of each network that was compared: `ALIGNMENT`.
+``learnt.h5``
+    Of a kernel machine, or the network beside it: ``images``, float32 (n, C, H, W); ``layers/<layer>`` with ``matrix``
+    (patch, patch), ``looks`` (n, rows, columns), and the patch's ``shape`` as an attribute.
+``kernels/tidy.csv``
+    One row a machine and number of layers that learn features: `SCORES`.
 """
 
 import csv
@@ -80,6 +85,10 @@ COMPARED = (  # the ansatz; its control, which says how far training moved the f
     ("nfm", "initial_nfm"),
     ("initial_nfm", "initial_agop"),
     ("initial_nfm", "initial_root_agop"),
+)
+SCORES = (
+    *("experiment", "dataset", "noise", "machine", "seed"),
+    *("layers", "accuracy", "train", "test", "seconds"),  # layers that learn features; images; of the whole machine
 )
 ALIGNMENT = (
     *("experiment", "variant", "dataset", "seed"),
@@ -317,6 +326,62 @@ def read_features(path: str | os.PathLike[str]) -> Features:
         layers = {layer: dict(group.attrs) for layer, group in file["nfm"].items()}
         errors = {layer: float(group.attrs["standard_error"]) for layer, group in file["agop"].items()}
         return Features(factors, layers, dict(file.attrs), errors)
+
+
+# ------------------------------------------------------------------------------------------------- kernel machines
+@dataclass(frozen=True)
+class Learnt:
+    """What a machine has learnt to look for, as in ``learnt.h5``.
+
+    Attributes
+    ----------
+    images : ndarray
+        float32 (n, channels, height, width).
+    matrices : mapping of str to ndarray
+        By layer, the feature matrix, (patch, patch).
+    shapes : mapping of str to tuple of int
+        By layer, that of its patches: channels, rows, columns.
+    looks : mapping of str to ndarray
+        By layer, how much of each image it lets through, (n, rows, columns).
+    """
+
+    images: np.ndarray
+    matrices: Mapping[str, np.ndarray]
+    shapes: Mapping[str, tuple[int, int, int]]
+    looks: Mapping[str, np.ndarray]
+
+
+def write_learnt(path: str | os.PathLike[str], learnt: Learnt, provenance: Mapping[str, Any]) -> None:
+    """Write ``learnt.h5``."""
+    import h5py
+
+    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        file["images"] = learnt.images
+        layers = file.create_group("layers", track_order=True)
+        for layer, matrix in learnt.matrices.items():
+            group = layers.create_group(layer)
+            group["matrix"], group["looks"] = matrix, learnt.looks[layer]
+            group.attrs["shape"] = learnt.shapes[layer]
+        file.attrs["provenance"] = json.dumps(provenance)
+
+
+def read_learnt(path: str | os.PathLike[str]) -> Learnt:
+    """Read a ``learnt.h5``.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``learnt.h5``.
+    """
+    with _opened(path, "learnt.h5") as file:
+        layers = file["layers"]
+        matrices = {layer: group["matrix"][...] for layer, group in layers.items()}
+        looks = {layer: group["looks"][...] for layer, group in layers.items()}
+        shapes = {}
+        for layer, group in layers.items():
+            channels, rows, columns = group.attrs["shape"].tolist()
+            shapes[layer] = channels, rows, columns
+        return Learnt(file["images"][...], matrices, shapes, looks)
 
 
 # ------------------------------------------------------------------------------------------------- evolution

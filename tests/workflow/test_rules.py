@@ -15,8 +15,12 @@ from ansatz.datasets import DATASETS
 from ansatz.devices import PRECISIONS
 from ansatz.feature_figures import STAGES
 from ansatz.figures import CURVES
+from ansatz.machine_figures import MACHINE_LOOKS, NAMES, SCORE_FIGURES
+from ansatz.machines import MACHINES
 from ansatz.networks import NETWORKS, POOLINGS, build, conv_layers
 from ansatz.optimizers import OPTIMIZERS
+from ansatz.rfm import CHOICES, NONLINEARITIES, ConvRFM, DeepConvRFM
+from ansatz.tasks import TASKS
 from declared import SCRIPTS, named_library, reached, rules
 from real_data import ROOT
 
@@ -46,8 +50,9 @@ def test_scripts_are_short_and_know_no_config(script):
 
 def test_imports_run_one_way():
     """A module of the library imports none above it."""
-    order = ["job", "evolution", "training", "feature_figures", "figures", "statistics", "pictures", "initializers"]
-    order += ["feature_matrices", "networks", "optimizers", "batches", "devices", "datasets", "archives", "store"]
+    order = ["job", "machines", "evolution", "training", "rfm", "regression", "kernels", "machine_figures"]
+    order += ["feature_figures", "figures", "statistics", "pictures", "initializers", "tasks", "feature_matrices"]
+    order += ["networks", "optimizers", "batches", "devices", "datasets", "archives", "store"]
     order += ["provenance", "seeds", "errors"]
     modules = {path.stem: path for path in (SCRIPTS / "ansatz").glob("*.py") if path.stem != "__init__"}
     assert sorted(modules) == sorted(order)
@@ -87,8 +92,25 @@ def test_enums_are_the_codes_registries():
     assert SCHEMA["properties"]["covariance_scaling"]["enum"] == list(initializers.COVARIANCE_SCALINGS)
 
 
+def test_machines_and_their_options_are_the_codes():
+    section = SCHEMA["properties"]["kernels"]["additionalProperties"]["properties"]
+    assert sorted(section["task"]["enum"]) == sorted(TASKS)
+    assert section["machines"]["items"]["enum"] == list(MACHINES) == list(NAMES) == list(MACHINE_LOOKS)
+    assert all(section[name]["enum"] == list(CHOICES[name]) for name in ("sample", "selection", "alphas", "best_m"))
+    assert set(section["nonlinearity"]["enum"]) == set(NONLINEARITIES)
+    signatures = [inspect.signature(machine).parameters for machine in (ConvRFM, DeepConvRFM)]
+    defaults = {name: one.default for parameters in signatures for name, one in parameters.items()}
+    options = set(SCHEMA["$defs"]["machine_options"]["const"])
+    place = {"device", "memory", "random_state", "dtype"}
+    assert options - {"training"} == defaults.keys() - place - {"kernel", "machine", "layers"}
+    for name in options - {"training", "ridges"}:
+        assert section[name]["default"] == defaults[name], name
+    assert section["ridges"]["default"] == list(defaults["ridges"])
+
+
 def test_figures_are_those_of_the_library():
-    for file, name, library in (("common", "FIGURES", CURVES), ("cases", "STAGES", STAGES)):
+    libraries = ("common", "FIGURES", CURVES), ("cases", "STAGES", STAGES), ("cases", "SCORED", SCORE_FIGURES)
+    for file, name, library in libraries:
         text = (ROOT / f"workflow/rules/{file}.smk").read_text()
         assert re.search(rf"^{name} = (.*)", text, re.MULTILINE).group(1) == json.dumps(list(library))
 

@@ -96,6 +96,61 @@ def file_of_picture(wildcards):
     return picture if is_file(picture) else []
 
 
+def learning_cases(experiment, settings):
+    """An experiment's kernel machines: path -> what its rules need to know."""
+    for dataset, noise, machine, seed in product(
+        settings["datasets"] or ["bars"], settings["noise"], settings["machines"], settings["seeds"]
+    ):
+        yield f"{experiment}/{dataset}/noise{noise:g}/{machine}/seed{seed}", {
+            "dataset": dataset if settings["datasets"] else None,
+            "task": settings["task"],
+            "images": {key: settings[key] for key in ("train", "test", "frame")} | {"noise": noise, "seed": seed},
+            "options": {key: value for key, value in settings.items() if key in MACHINE_OPTIONS},
+        }
+
+
+def learning(key):
+    """What is known of a machine and its task, as a function of the wildcards."""
+
+    def of(wildcards):
+        return LEARNING[LEARNER.format(**wildcards)][key]
+
+    return of
+
+
+def dataset_of_task(wildcards):
+    """The dataset of the task, where it is one of a dataset's images."""
+    dataset = LEARNING[LEARNER.format(**wildcards)]["dataset"]
+    return rules.prepare_dataset.output.dataset.format(dataset=dataset) if dataset else []
+
+
+def learners(wildcards):
+    """What the machines that learn features have learnt of the task, from one seed."""
+    names = drawn_machines(wildcards)
+    return [rules.run_machine.output.learnt.format(machine=machine, **wildcards) for machine in names]
+
+
+def pictured_tasks(pattern):
+    """The pattern filled with every task of machines that learn features, and the first of its seeds."""
+    return [
+        file
+        for experiment, settings in KERNELS.items()
+        if {*settings["machines"]} - {"cntk", "laplace"}
+        for file in expand(
+            pattern,
+            experiment=experiment,
+            dataset=settings["datasets"] or ["bars"],
+            noise=[f"{noise:g}" for noise in settings["noise"]],
+            seed=settings["seeds"][0],
+        )
+    ]
+
+
+def drawn_machines(wildcards):
+    """The machines of the experiment that learn features."""
+    return [name for name in KERNELS[wildcards.experiment]["machines"] if name not in ("cntk", "laplace")]
+
+
 def evolving(key):
     """What the configuration says of the experiment, as a function of the wildcards."""
 
@@ -125,6 +180,14 @@ def evolving_start(wildcards):
     return {"name": EVOLUTION[wildcards.experiment]["initializer"]}
 
 
+KERNELS = config.get("kernels", {})
+MACHINE_OPTIONS = SCHEMA["$defs"]["machine_options"]["const"]
+SCORED = ["noise", "improvement", "layers"]
+LEARNT = f"{RESULTS}/kernels"
+LEARNER = "{experiment}/{dataset}/noise{noise}/{machine}/seed{seed}"
+LEARNING = {}
+for _experiment, _settings in KERNELS.items():
+    LEARNING |= dict(learning_cases(_experiment, _settings))
 CASES = dict(pretrained_cases(ANSATZ["pretrained"])) if "pretrained" in ANSATZ else {}
 for _experiment, _settings in ANSATZ.get("trained", {}).items():
     CASES |= dict(trained_cases(_experiment, _settings))

@@ -29,6 +29,8 @@ wildcard_constraints:
     state="initial|trained",
     experiment="[A-Za-z0-9_-]+",
     figure="[a-z_]+",
+    noise="[0-9.e+-]+",
+    machine="[a-z_]+",
 
 
 def network_of(section):
@@ -147,6 +149,7 @@ def checksum_of_weights(wildcards):
 def fetched():
     """What has to be downloaded for all that is configured: archives of datasets but the user's own, and weights."""
     studied = [case["dataset"] for case in CASES.values()] + [case["dataset"] for case in EVOLUTION.values()]
+    studied += [case["dataset"] for case in LEARNING.values()]
     names = {*config["datasets"], *studied, SOURCE.get("images", SOURCE.get("dataset"))} - {None}
     registered = sorted(name for name in names if "folder" not in (config["datasets"].get(name) or {}))
     weights = {*ANSATZ.get("pretrained", {}).get("weights", []), SOURCE.get("weights")} - {None}

@@ -113,6 +113,9 @@ def datasets(config):
         yield "ansatz.pretrained.images", config["ansatz"]["pretrained"]["images"]
     for name, part in config.get("evolution", {}).items():
         yield f"evolution.{name}.dataset", part["dataset"]
+    for name, part in config.get("kernels", {}).items():
+        for dataset in part["datasets"]:
+            yield f"kernels.{name}.datasets", dataset
 
 
 def files(config):
@@ -159,6 +162,19 @@ def wrong_networks(config, schema):
         yield f"source: missing, but {', '.join(needing)} draw from feature matrices; give pretrain, torchvision or checkpoint"
 
 
+def wrong_tasks(config, schema):
+    """Yield what is wrong with the tasks of kernel machines, a line each."""
+    for name, part in config.get("kernels", {}).items():
+        if part["task"] == "bars" and part["datasets"]:
+            yield f"kernels.{name}.datasets: {', '.join(part['datasets'])}, but the task bars draws its own images"
+        if part["task"] != "bars" and not part["datasets"]:
+            yield f"kernels.{name}.datasets: missing, of whose images the task {part['task']} is made"
+        if part["task"] == "images" and part["noise"] != [0]:
+            yield f"kernels.{name}.noise: {part['noise']}, but the task images has none; framed and bars have"
+        if "cntk" not in part["machines"]:
+            yield f"kernels.{name}.machines: cntk is missing, with which the others are compared"
+
+
 def wrong_files(config, schema):
     """Yield what is wrong with files and folders, a line each."""
     if config["name"].lower() == "published":
@@ -185,7 +201,7 @@ def check(config, path):
     if error := best_match(validators.extend(Draft202012Validator, type_checker=STRICT)(schema).iter_errors(config)):
         sys.exit(unsatisfied(error))
     validate(config, path)
-    for wrong in wrong_files, wrong_datasets, wrong_networks:
+    for wrong in wrong_files, wrong_datasets, wrong_networks, wrong_tasks:
         for line in wrong(config, schema):
             sys.exit(f"config.{line}")  # a WorkflowError would come with the places in the code where it was raised
     return schema

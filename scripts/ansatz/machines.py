@@ -1,0 +1,157 @@
+"""Name -> what learns from images and labels: kernel machines, and the network that they are compared with."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import nn
+
+from ansatz import pictures
+from ansatz.batches import Tensors
+from ansatz.devices import working_memory
+from ansatz.errors import UserError
+from ansatz.feature_matrices import FeatureMatrix, nfm
+from ansatz.rfm import VALIDATION_SHARE, ConvRFM, DeepConvRFM, ImageClassifier
+from ansatz.seeds import stream
+from ansatz.store import Learnt
+from ansatz.training import Protocol, train
+
+
+class ConvNet(ImageClassifier):
+    """The convolutional network whose kernel is the CNTK, of finite width, trained on cross-entropy.
+
+    Parameters
+    ----------
+    depth, patch_size, padding, width : int
+        Convolutions without bias, each followed by ReLU; the padding is the first one's. A linear layer sees all
+        positions.
+    protocol : Protocol, optional
+        By default Adam at a rate of 5e-4 for 100 epochs. The epoch that is best on a fifth of the training images,
+        which are not trained on, is kept.
+    device : str
+    memory : int, optional
+    random_state : int or RandomState, optional
+
+    Attributes
+    ----------
+    network_ : nn.Module
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 3,
+        patch_size: int = 3,
+        padding: int = 0,
+        width: int = 64,
+        protocol: Protocol | None = None,
+        device: str = "cpu",
+        memory: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.depth, self.patch_size, self.padding, self.width = depth, patch_size, padding, width
+        self.protocol, self.device, self.memory, self.random_state = protocol, device, memory, random_state
+
+    def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> "ConvNet":
+        """Train; `X_test` and `y_test` are not used."""
+        X, labels = self._checked_with_labels(X, y)
+        rng = check_random_state(self.random_state)
+        held_out, rest = np.split(rng.permutation(len(X)), [max(1, round(VALIDATION_SHARE * len(X)))])
+        seed = int(rng.randint(2**31))
+        memory = self.memory or working_memory(torch.device(self.device))
+        x, t = self._images(X), torch.from_numpy(labels).to(self.device)
+        rows = {"train": rest, "validation": held_out}
+        parts = {name: Tensors(x[some], t[some], memory) for name, some in rows.items()}
+        self.network_ = self._network(x.shape[1:], len(self.classes_), seed)
+        protocol = self.protocol or Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100)
+        protocol = replace(protocol, compile=False)  # such a network would not gain by it
+        run = train(self.network_, parts, protocol, seed=seed, title="cnn")
+        if run.diverged or not run.best_weights:
+            raise UserError(f"cnn: diverged in epoch {len(run.rows)}; lower its learning_rate")
+        self.network_.load_state_dict(run.best_weights)
+        self.best_ = run.best
+        return self
+
+    @torch.no_grad()
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits, (n, classes); of two classes, the second's less the first's, (n,)."""
+        x = self._images(self._checked(X))
+        logits = torch.cat([self.network_.eval()(some) for some in x.split(256)]).cpu().numpy()
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
+        """Return the network, and the NFM of each convolution."""
+        return self.network_, nfm(self.network_)
+
+    def _network(self, shape: tuple[int, ...], classes: int, seed: int) -> nn.Module:
+        channels, rows, columns = shape
+        lost = self.depth * (self.patch_size - 1) - 2 * self.padding
+        if min(rows, columns) <= lost:
+            raise UserError(f"cnn: images of {rows}x{columns} are too small for {self.depth} convolutions")
+        layers: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(seed, "network"))
+            for layer in range(self.depth):
+                padding = self.padding if layer == 0 else 0
+                layers += [nn.Conv2d(channels, self.width, self.patch_size, padding=padding, bias=False), nn.ReLU()]
+                channels = self.width
+            read_out = nn.Linear(channels * (rows - lost) * (columns - lost), classes, bias=False)
+        return nn.Sequential(*layers, nn.Flatten(), read_out)
+
+
+# ------------------------------------------------------------------------------------------------- the registry
+KERNEL = ("depth", "patch_size", "padding", "bandwidth", "ridges", "centres", "dtype", "selection", "best_m")
+LEARNING = ("iterations", "samples", "sample", "power", "threshold", "alphas")
+PLACE = ("device", "memory", "random_state")
+
+
+def _kernel_machine(options: dict[str, Any], kernel: str, *, learning: bool = True) -> ConvRFM:
+    wanted = _of(options, *KERNEL, *PLACE, *(LEARNING if learning else ()))
+    return ConvRFM(kernel, **wanted) if learning else ConvRFM(kernel, iterations=0, **wanted)
+
+
+def _deep(options: dict[str, Any]) -> DeepConvRFM:
+    return DeepConvRFM(_kernel_machine(options, "cntk"), **_of(options, "width", "nonlinearity"))
+
+
+def _convnet(options: dict[str, Any]) -> ConvNet:
+    network = _of(options, "depth", "patch_size", "padding", "width", *PLACE)
+    return ConvNet(protocol=Protocol(**options["training"]), **network)
+
+
+def _of(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: options[name] for name in names if name in options}
+
+
+MACHINES: dict[str, Callable[[dict[str, Any]], ImageClassifier]] = {
+    "cntk": partial(_kernel_machine, kernel="cntk", learning=False),
+    "laplace": partial(_kernel_machine, kernel="laplace", learning=False),
+    "convrfm": partial(_kernel_machine, kernel="cntk"),
+    "convrfm_laplace": partial(_kernel_machine, kernel="laplace"),
+    "deep_convrfm": _deep,
+    "cnn": _convnet,
+}
+
+
+def scores(machine: ImageClassifier, x: np.ndarray, y: np.ndarray) -> Iterator[dict[str, float]]:
+    """Yield the accuracies of a fitted machine: of a deep one with each number of layers that learn features."""
+    if isinstance(machine, DeepConvRFM):
+        for layers, predicted in enumerate(machine.staged_predict(x), 1):
+            yield {"layers": layers, "accuracy": float((predicted == y).mean())}
+    else:
+        layers = machine.depth if isinstance(machine, ConvNet) else int(machine.iterations > 0)
+        yield {"layers": layers, "accuracy": float(machine.score(x, y))}
+
+
+def learnt(machine: ImageClassifier, images: np.ndarray) -> Learnt:
+    """Return the feature matrices of a fitted machine, and what they let through of images, (n, channels, ...)."""
+    network, matrices = machine.features()
+    x = torch.from_numpy(images).to(next(network.parameters()))
+    seen = [pictures.looked_at(network, one, matrices) for one in x.split(1)]
+    looks = {layer: torch.stack([one[layer] for one in seen]).cpu().numpy() for layer in matrices}
+    dense = {layer: matrix.dense()[0].cpu().numpy() for layer, matrix in matrices.items()}
+    return Learnt(images, dense, {layer: matrix.shape for layer, matrix in matrices.items()}, looks)

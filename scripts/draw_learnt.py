@@ -1,0 +1,22 @@
+"""Draw the leading eigenvectors of the first layer's matrices of machines, and what their layers let through."""
+
+import torch
+
+from ansatz import figures, machine_figures, pictures
+from ansatz.feature_matrices import FeatureMatrix
+from ansatz.job import job
+from ansatz.store import read_learnt
+
+EIGENVECTORS = 8
+
+with job(snakemake.log[0]):
+    found = [read_learnt(path) for path in snakemake.input.learnt]
+    learnt = {machine: one for machine, one in zip(snakemake.params.machines, found, strict=True) if one.matrices}
+    vectors = {}
+    for machine, one in learnt.items():
+        first = next(iter(one.matrices))
+        matrix = FeatureMatrix.of(torch.from_numpy(one.matrices[first]).double(), one.shapes[first])
+        vectors[machine_figures.NAMES[machine]] = pictures.eigenvectors(matrix, EIGENVECTORS)[1].numpy()
+    eigenvectors, looks = snakemake.output[:2], snakemake.output[2:]  # each as .png and .svg
+    figures.save(figures.patches(vectors), *eigenvectors)
+    figures.save(machine_figures.looks(learnt), *looks)
