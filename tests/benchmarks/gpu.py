@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from ansatz.devices import take_device, working_memory
 from ansatz.feature_matrices import agop, batch_size
+from ansatz.kernels import CNTK, kernel_matrix, predictor_agop
 from ansatz.networks import build
 from benchmarks import training
 from benchmarks.measure import Row, alone, hardware, table
@@ -41,10 +42,11 @@ class Scale:
     steps: int
     images: int
     matrix: int
+    pairs: int  # images of which kernels compare all pairs
 
 
-GPU = Scale("cuda", 224, 60, 128, 8192)
-TRIAL = Scale("cpu", 64, 2, 4, 256)
+GPU = Scale("cuda", 224, 60, 128, 8192, 10_000)
+TRIAL = Scale("cpu", 64, 2, 4, 256, 40)
 
 
 def matrix_rate(scale: Scale) -> float:
@@ -73,6 +75,26 @@ def extraction(scale: Scale, name: str, classes: int, probes: int | None, precis
     agop(network, x.split(size), probes=probes, precision=precision)
     finish(scale)
     return (time.perf_counter() - start) / len(x)
+
+
+def of_kernel(scale: Scale, what: str, peak: bool = False) -> float:
+    """Return the seconds of the kernel, or of its AGOP, of images of CIFAR-10's size; or the most bytes of the GPU."""
+    device = take_device(scale.device, torch.get_num_threads())
+    x = torch.rand(scale.pairs, 3, 32, 32, device=device)
+    alphas = torch.randn(scale.pairs, 10, device=device)
+    kernel, memory = CNTK(), working_memory(device)
+
+    def compute(n: int) -> None:
+        if what == "kernel":
+            kernel_matrix(kernel, x[:n], memory=memory)
+        else:
+            predictor_agop(kernel, x[:n], alphas[:n], x[:20], memory=memory)
+        finish(scale)
+
+    compute(100)
+    start = time.perf_counter()
+    compute(len(x))
+    return torch.cuda.max_memory_allocated() if peak else time.perf_counter() - start
 
 
 def together(scale: Scale, count: int) -> float:
@@ -173,6 +195,13 @@ def rows(scale: Scale) -> list[Row]:
     for count in (1, 2, 4):
         found.rate(f"{count} trainings at once, 32 px: all of them", together, scale, count)
     found.rate("4 seeds stacked in one process, 32 px: all of them", stacked, scale, 4)
+    for what in ("kernel", "AGOP of the kernel"):
+        name = f"{what}, {scale.pairs:,} images, 32 px, depth 3, float32"
+        for unit, scaled in (("s", 1), ("GB", 1e9)):
+            row = name if unit == "s" else f"{name}: peak memory"
+            value = found.measure(row, of_kernel, scale, what, peak=unit == "GB")
+            if value:
+                found.rows.append(Row(row, ours=f"{value / scaled:.3g} {unit}"))
     for name in ("vgg11", "resnet50"):
         for classes, probes in ((10, None), (1000, 32)):
             what = f"AGOP of {name}, {size} px, {classes} outputs, {f'{probes} probes' if probes else 'exact'}"
