@@ -31,7 +31,7 @@ MISTAKES = {
     "initializer twice": ({"initializers": ["nfm", "nfm"]}, "initializers: ['nfm', 'nfm'] has non-unique elements"),
     "unknown dataset": (
         {"datasets": {"cifar11": None}},
-        "datasets: 'cifar11' is none of digits, mnist, fashion_mnist, emnist, qmnist, cifar10, cifar100, svhn, stl10, tiny_imagenet, pcam, gtsrb, dtd, fgvc_aircraft, caltech101; images of your own need",
+        "datasets: 'cifar11' is none of digits, mnist, fashion_mnist, emnist, qmnist, cifar10, cifar100, svhn, stl10, tiny_imagenet, imagenet32, pcam, gtsrb, dtd, fgvc_aircraft, caltech101; images of your own need",
     ),
     "no dataset": ({"datasets": {}}, "datasets: {} should be non-empty"),
     "datasets as a list": ({"datasets": ["digits"]}, "datasets: ['digits'] is not a mapping of keys to values"),
