@@ -15,7 +15,7 @@ from ansatz.batches import Tensors
 from ansatz.devices import working_memory
 from ansatz.errors import UserError
 from ansatz.feature_matrices import FeatureMatrix, nfm
-from ansatz.rfm import VALIDATION_SHARE, ConvRFM, DeepConvRFM, ImageClassifier
+from ansatz.rfm import ConvRFM, DeepConvRFM, ImageClassifier, held_out
 from ansatz.seeds import stream
 from ansatz.store import Learnt
 from ansatz.training import Protocol, train
@@ -60,11 +60,11 @@ class ConvNet(ImageClassifier):
         """Train; `X_test` and `y_test` are not used."""
         X, labels = self._checked_with_labels(X, y)
         rng = check_random_state(self.random_state)
-        held_out, rest = np.split(rng.permutation(len(X)), [max(1, round(VALIDATION_SHARE * len(X)))])
+        rest, aside = held_out(len(X), rng)
         seed = int(rng.randint(2**31))
         memory = self.memory or working_memory(torch.device(self.device))
         x, t = self._images(X), torch.from_numpy(labels).to(self.device)
-        rows = {"train": rest, "validation": held_out}
+        rows = {"train": rest, "validation": aside}
         parts = {name: Tensors(x[some], t[some], memory) for name, some in rows.items()}
         self.network_ = self._network(x.shape[1:], len(self.classes_), seed)
         protocol = self.protocol or Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100)
@@ -80,8 +80,7 @@ class ConvNet(ImageClassifier):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits, (n, classes); of two classes, the second's less the first's, (n,)."""
         x = self._images(self._checked(X))
-        logits = torch.cat([self.network_.eval()(some) for some in x.split(256)]).cpu().numpy()
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        return self._decisions(torch.cat([self.network_.eval()(some) for some in x.split(256)]))
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return the network, and the NFM of each convolution."""
@@ -104,32 +103,26 @@ class ConvNet(ImageClassifier):
 
 
 # ------------------------------------------------------------------------------------------------- the registry
-KERNEL = ("depth", "patch_size", "padding", "bandwidth", "ridges", "centres", "dtype", "selection", "best_m")
-LEARNING = ("iterations", "samples", "sample", "power", "threshold", "alphas")
-PLACE = ("device", "memory", "random_state")
-
-
-def _kernel_machine(options: dict[str, Any], kernel: str, *, learning: bool = True) -> ConvRFM:
-    wanted = _of(options, *KERNEL, *PLACE, *(LEARNING if learning else ()))
-    return ConvRFM(kernel, **wanted) if learning else ConvRFM(kernel, iterations=0, **wanted)
+def _kernel_machine(options: dict[str, Any], **fixed: Any) -> ConvRFM:
+    return ConvRFM(**_of(options, ConvRFM) | fixed)
 
 
 def _deep(options: dict[str, Any]) -> DeepConvRFM:
-    return DeepConvRFM(_kernel_machine(options, "cntk"), **_of(options, "width", "nonlinearity"))
+    return DeepConvRFM(_kernel_machine(options), **_of(options, DeepConvRFM))
 
 
 def _convnet(options: dict[str, Any]) -> ConvNet:
-    network = _of(options, "depth", "patch_size", "padding", "width", *PLACE)
-    return ConvNet(protocol=Protocol(**options["training"]), **network)
+    return ConvNet(protocol=Protocol(**options["training"]), **_of(options, ConvNet))
 
 
-def _of(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: options[name] for name in names if name in options}
+def _of(options: dict[str, Any], machine: type[ImageClassifier]) -> dict[str, Any]:
+    """Return the options that are a machine's parameters."""
+    return {name: options[name] for name in options if name in machine._get_param_names()}
 
 
 MACHINES: dict[str, Callable[[dict[str, Any]], ImageClassifier]] = {
-    "cntk": partial(_kernel_machine, kernel="cntk", learning=False),
-    "laplace": partial(_kernel_machine, kernel="laplace", learning=False),
+    "cntk": partial(_kernel_machine, kernel="cntk", iterations=0),
+    "laplace": partial(_kernel_machine, kernel="laplace", iterations=0),
     "convrfm": partial(_kernel_machine, kernel="cntk"),
     "convrfm_laplace": partial(_kernel_machine, kernel="laplace"),
     "deep_convrfm": _deep,

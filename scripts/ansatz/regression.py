@@ -11,11 +11,8 @@ from ansatz.errors import UserError
 from ansatz.kernels import Kernel, kernel_matrix, predictor_agop
 
 LOG = logging.getLogger(__name__)
-STEP, SMALLEST, LARGEST = (
-    10.0,
-    1e-12,
-    1.0,
-)  # how a ridge grows that is too small for the kernel's rounding, and when that is given up
+# How a ridge grows that is too small for the kernel's rounding, from where, and when that is given up.
+STEP, SMALLEST, LARGEST = 10.0, 1e-12, 1.0
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,12 @@ class Iteration:
     errors: list[float]
 
 
+def held_out(count: int, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to learn from, and the rest, a share of `VALIDATION_SHARE`, to select on."""
+    aside, rest = np.split(rng.permutation(count), [max(1, round(VALIDATION_SHARE * count))])
+    return rest, aside
+
+
 class ImageClassifier(ClassifierMixin, BaseEstimator):
     """What classifiers of images have in common, once they have a `decision_function`."""
 
@@ -66,6 +72,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         """Return labels, (n,), of images as those of `fit`."""
         outputs = self.decision_function(X)
         return self.classes_[(outputs > 0).astype(int) if outputs.ndim == 1 else outputs.argmax(1)]
+
+    def _decisions(self, outputs: torch.Tensor) -> np.ndarray:
+        """Return outputs, (n, classes), as scikit-learn has them: of two classes one column, (n,)."""
+        found = outputs.cpu().numpy()
+        return found[:, 1] - found[:, 0] if len(self.classes_) == 2 else found
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return a network, and the feature matrices of its convolutions' inputs, by layer."""
@@ -212,9 +223,8 @@ class ConvRFM(ImageClassifier):
             selected_on = self._given(X_test, y_test)
             x_learn, t_learn = x, targets
         else:
-            order = rng.permutation(len(x))
-            held_out, rest = np.split(order, [max(1, round(VALIDATION_SHARE * len(x)))])
-            selected_on = x[held_out], labels[held_out]
+            rest, aside = held_out(len(x), rng)
+            selected_on = x[aside], labels[aside]
             x_learn, t_learn = x[rest], targets[rest]
         self._iterate(kernel, x_learn, t_learn, selected_on, rng)
         self._select()
@@ -228,8 +238,7 @@ class ConvRFM(ImageClassifier):
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the outputs, (n, classes); of two classes, the second's less the first's, (n,)."""
         images = self._images(self._checked(X))
-        outputs = self.regression_.outputs(images)[self._ridge].cpu().numpy()
-        return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
+        return self._decisions(self.regression_.outputs(images)[self._ridge])
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return a convolution as large as the patches, called 0, and `M_`; nothing where that is none."""

@@ -20,14 +20,7 @@ from real_data import ROOT
 REFERENCE = ROOT.parent / "shared" / "reference"
 STRAIGHT = 1e-13  # patches are parallel where 1 - cos² is less: then rounding is all that there is of their angle
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Compute in one thread: arrays are small, and threads of several processes would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ------------------------------------------------------------------------------------------------- the definition

@@ -15,14 +15,7 @@ from ansatz.regression import kernel_ridge, nystroem
 KERNELS = {"cntk": CNTK(2, 2), "nngp": CNTK(2, 2, tangent=False), "laplace": Laplace(3.0, 2, 1)}
 RIDGES = [1e-4, 1e-2, 1.0]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Compute in one thread: arrays are small, and threads of several processes would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def problem(n=30, dtype=torch.float64):

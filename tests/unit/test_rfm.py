@@ -22,14 +22,7 @@ from real_data import ROOT
 
 REFERENCE = ROOT.parent / "shared" / "reference" / "convrfm_digits_small.npz"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Compute in one thread: arrays are small, and threads of several processes would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ------------------------------------------------------------------------------------------------- the authors' code

@@ -124,6 +124,11 @@ def dataset_of_task(wildcards):
     return rules.prepare_dataset.output.dataset.format(dataset=dataset) if dataset else []
 
 
+def learn_features(settings):
+    """Those machines of an experiment that learn features."""
+    return [name for name in settings["machines"] if name not in ("cntk", "laplace")]
+
+
 def learners(wildcards):
     """What the machines that learn features have learnt of the task, from one seed."""
     names = drawn_machines(wildcards)
@@ -135,7 +140,7 @@ def pictured_tasks(pattern):
     return [
         file
         for experiment, settings in KERNELS.items()
-        if {*settings["machines"]} - {"cntk", "laplace"}
+        if learn_features(settings)
         for file in expand(
             pattern,
             experiment=experiment,
@@ -148,7 +153,7 @@ def pictured_tasks(pattern):
 
 def drawn_machines(wildcards):
     """The machines of the experiment that learn features."""
-    return [name for name in KERNELS[wildcards.experiment]["machines"] if name not in ("cntk", "laplace")]
+    return learn_features(KERNELS[wildcards.experiment])
 
 
 def evolving(key):

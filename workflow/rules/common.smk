@@ -17,6 +17,7 @@ TORCH, TABLES = "../../envs/torch.yaml", "../../envs/tables.yaml"
 
 DEVICE = {"name": config["device"], "deterministic": config["deterministic"]}
 COMPILED = f"{RESULTS}/compiled"
+MEMORY = config["memory"] and int(config["memory"] * 1e9)  # bytes
 GPU = 0 if config["device"] == "cpu" else 1
 
 
@@ -41,8 +42,7 @@ def network_of(section):
 
 def images_of(section):
     """What images the section's network takes."""
-    memory = config["memory"] and int(config["memory"] * 1e9)
-    return {"size": section["image_size"], "channels": section["in_channels"], "memory": memory}
+    return {"size": section["image_size"], "channels": section["in_channels"], "memory": MEMORY}
 
 
 def torchvision_network(weights):

@@ -24,7 +24,7 @@ rule run_machine:
         task=learning("task"),
         images=learning("images"),
         options=learning("options"),
-        memory=config["memory"] and int(config["memory"] * 1e9),
+        memory=MEMORY,
         device=DEVICE,
     message:
         "let {wildcards.machine} learn {wildcards.experiment}: {wildcards.dataset}, noise {wildcards.noise}, seed {wildcards.seed}"
