@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import shutil
 import sys
 from typing import Any, cast
 
@@ -17,8 +18,27 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as in malloc.h
 GPU_SHARE = 0.25  # of a GPU's memory, for images, and as much again for what is computed from them
 
 
+def find_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises
+    ------
+    UserError
+        If it is none, or a GPU that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise UserError(f"device: {name!r} is none of auto, cpu, cuda and cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {name} is not there; this machine has {torch.cuda.device_count()} GPUs for it")
+    return device
+
+
 def take_device(name: str, threads: int, *, deterministic: bool = False) -> torch.device:
-    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, set up for this process.
+    """Return the device that `find_device` finds, set up for this process.
 
     Parameters
     ----------
@@ -28,18 +48,9 @@ def take_device(name: str, threads: int, *, deterministic: bool = False) -> torc
     deterministic : bool
         Whether a GPU is to compute the same bits again in the same job; the CPU does anyway. An operation that cannot
         raises a RuntimeError.
-
-    Raises
-    ------
-    UserError
-        If it is a GPU that is not there.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = find_device(name)
     torch.set_num_threads(threads)
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device: {name} is not there; this machine has {torch.cuda.device_count()} GPUs for it")
     if device.type == "cpu":
         _keep_freed_memory()
     torch.backends.cudnn.benchmark = not deterministic  # the fastest of several algorithms, found anew by each process
@@ -60,6 +71,22 @@ def working_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory)
     return CPU_MEMORY
+
+
+def compiles(key: str, wanted: bool | str, device: torch.device, *, long: bool) -> bool:
+    """Return whether to use PyTorch's compiler: for ``auto``, in what takes long on a GPU, where it pays.
+
+    Raises
+    ------
+    UserError
+        If it is wanted, and there is no C compiler, which it takes; the error names the key.
+    """
+    possible = shutil.which("cc") is not None
+    if wanted == "auto":
+        return device.type == "cuda" and long and possible
+    if wanted and not possible:
+        raise UserError(f"{key}: true, but there is no C compiler (cc) here, which it takes; set it to false")
+    return bool(wanted)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

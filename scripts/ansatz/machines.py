@@ -1,5 +1,6 @@
 """Name -> what learns from images and labels: kernel machines, and the network that they are compared with."""
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -38,7 +39,8 @@ class ConvNet(ImageClassifier):
 
     Attributes
     ----------
-    network_ : nn.Module
+    initial_, network_ : nn.Module
+        Before and after training.
     """
 
     def __init__(
@@ -58,15 +60,19 @@ class ConvNet(ImageClassifier):
 
     def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> "ConvNet":
         """Train; `X_test` and `y_test` are not used."""
+        self._check_whole(depth=1, patch_size=1, padding=0, width=1)
+        self._check_whole(optional=True, memory=1)
         X, labels = self._checked_with_labels(X, y)
         rng = check_random_state(self.random_state)
         rest, aside = held_out(len(X), rng)
         seed = int(rng.randint(2**31))
-        memory = self.memory or working_memory(torch.device(self.device))
-        x, t = self._images(X), torch.from_numpy(labels).to(self.device)
+        x = self._images(X)
+        t = torch.from_numpy(labels).to(x.device)
+        memory = self.memory or working_memory(x.device)
         rows = {"train": rest, "validation": aside}
         parts = {name: Tensors(x[some], t[some], memory) for name, some in rows.items()}
-        self.network_ = self._network(x.shape[1:], len(self.classes_), seed)
+        self.initial_ = self._network(x.shape[1:], len(self.classes_), seed)
+        self.network_ = copy.deepcopy(self.initial_)
         protocol = self.protocol or Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100)
         protocol = replace(protocol, compile=False)  # such a network would not gain by it
         run = train(self.network_, parts, protocol, seed=seed, title="cnn")
@@ -83,8 +89,15 @@ class ConvNet(ImageClassifier):
         return self._decisions(torch.cat([self.network_.eval()(some) for some in x.split(256)]))
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
-        """Return the network, and the NFM of each convolution."""
-        return self.network_, nfm(self.network_)
+        """Return the network, and the NFM of what training added to the filters of each convolution.
+
+        Initial filters, of which most are left in a short training, are those of no image.
+        """
+        gained = copy.deepcopy(self.network_)
+        with torch.no_grad():
+            for parameter, initial in zip(gained.parameters(), self.initial_.parameters(), strict=True):
+                parameter.sub_(initial.to(parameter.device))
+        return self.network_, nfm(gained)
 
     def _network(self, shape: tuple[int, ...], classes: int, seed: int) -> nn.Module:
         channels, rows, columns = shape

@@ -8,6 +8,7 @@ filters from the AGOP, and begins anew on the images that they make. Both are es
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,26 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 from torch.nn.functional import conv2d
 
-from ansatz.devices import working_memory
+from ansatz.devices import compiles, find_device, working_memory
 from ansatz.errors import UserError
 from ansatz.feature_matrices import FeatureMatrix
 from ansatz.initializers import draw_
-from ansatz.kernels import KERNELS, Kernel
+from ansatz.kernels import KERNELS, Kernel, compiled
 from ansatz.regression import KernelRidge, kernel_ridge, nystroem
 from ansatz.seeds import stream
 
 VALIDATION_SHARE = 0.2
+LONG = 1e12  # pairs of pixels over all iterations: minutes on a GPU, by what it reads and writes
 CHOICES = {
     "kernel": tuple(KERNELS),
     "dtype": ("float32", "float64"),
+    "compile": ("auto", True, False),
     "sample": ("random", "first"),
     "selection": ("validation", "test"),
     "alphas": ("selected", "last_ridge"),
     "best_m": ("learned", "strict", "last"),
 }
+NUMBER = (int, float, np.number)
 NONLINEARITIES: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {None: lambda x: x, "relu": torch.relu}
 
 
@@ -103,7 +107,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _images(self, X: np.ndarray) -> torch.Tensor:
         images = X.reshape(*X.shape[:2], *(X.shape[2:] or (1, 1)))  # (n, channels, height, width)
         dtype = getattr(torch, getattr(self, "dtype", "float32"))
-        return torch.tensor(images, dtype=dtype, device=self.device)
+        return torch.tensor(images, dtype=dtype, device=find_device(self.device))
+
+    def _check_whole(self, *, optional: bool = False, **least: int) -> None:
+        """Refuse parameters that are not whole numbers, each of so much at least, or None."""
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is None and optional:
+                continue
+            if not isinstance(value, Integral) or value < bound:
+                raise UserError(f"{name}: {value!r}; it takes a whole number, {bound} at least")
 
 
 class ConvRFM(ImageClassifier):
@@ -146,6 +159,8 @@ class ConvRFM(ImageClassifier):
         where the first is as accurate, as in the authors' code, which also looks at accuracies alone; or the last.
     dtype : {"float32", "float64"}
         What kernels are computed in.
+    compile : {"auto", True, False}
+        Whether kernels are compiled: ``auto`` is yes on a GPU, in what takes minutes there.
     device : str
     memory : int, optional
         Bytes that tiles of kernels may take; by default as `ansatz.devices.working_memory` has it.
@@ -186,6 +201,7 @@ class ConvRFM(ImageClassifier):
         alphas: str = "selected",
         best_m: str = "learned",
         dtype: str = "float32",
+        compile: bool | str = "auto",
         device: str = "cpu",
         memory: int | None = None,
         random_state: Any = None,
@@ -194,7 +210,8 @@ class ConvRFM(ImageClassifier):
         self.bandwidth, self.iterations, self.ridges, self.centres = bandwidth, iterations, ridges, centres
         self.samples, self.sample, self.power, self.threshold = samples, sample, power, threshold
         self.selection, self.alphas, self.best_m = selection, alphas, best_m
-        self.dtype, self.device, self.memory, self.random_state = dtype, device, memory, random_state
+        self.dtype, self.compile, self.device, self.memory = dtype, compile, device, memory
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, X_test: Any = None, y_test: Any = None) -> "ConvRFM":
         """Learn features and regression.
@@ -217,7 +234,8 @@ class ConvRFM(ImageClassifier):
         self._check_parameters()
         X, labels = self._checked_with_labels(X, y)
         rng = check_random_state(self.random_state)
-        x, kernel = self._images(X), self._kernel()
+        x = self._images(X)
+        kernel = self._kernel(x)
         targets = torch.eye(len(self.classes_), dtype=torch.float64, device=x.device)[labels]  # (n, classes)
         if self.selection == "test":
             selected_on = self._given(X_test, y_test)
@@ -344,29 +362,27 @@ class ConvRFM(ImageClassifier):
         ranks = [self._rank(one, ridge) for ridge in range(len(one.accuracies))]
         return ranks.index(max(ranks))
 
-    def _kernel(self) -> Kernel:
+    def _kernel(self, x: torch.Tensor) -> Kernel:
         wanted = {"bandwidth": self.bandwidth} if self.kernel == "laplace" else {"depth": self.depth}
-        return KERNELS[self.kernel](patch_size=self.patch_size, padding=self.padding, **wanted)
+        kernel = KERNELS[self.kernel](patch_size=self.patch_size, padding=self.padding, **wanted)
+        pairs = (self.iterations + 1) * len(x) ** 2 * x[0, 0].numel()
+        return compiled(kernel) if compiles("compile", self.compile, x.device, long=pairs >= LONG) else kernel
 
     def _check_parameters(self) -> None:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise UserError(f"{name}: {getattr(self, name)!r} is none of {', '.join(choices)}")
-        _check_least(self, depth=1, patch_size=1, padding=0, iterations=0, samples=1, centres=1, memory=1)
+                raise UserError(f"{name}: {getattr(self, name)!r} is none of {', '.join(map(str, choices))}")
+        self._check_whole(depth=1, patch_size=1, padding=0, iterations=0, samples=1)
+        self._check_whole(optional=True, centres=1, memory=1)
         for name in ("bandwidth", "power"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"{name}: {getattr(self, name)}; it takes a number above 0")
-        if not 0 <= self.threshold < 1:
-            raise UserError(f"threshold: {self.threshold}; it takes 0 at least, and less than 1")
-        if not len(self.ridges) or min(self.ridges) < 0:
-            raise UserError(f"ridges: {self.ridges}; it takes one at least, none of them below 0")
-
-
-def _check_least(machine: BaseEstimator, **least: int) -> None:
-    for name, bound in least.items():
-        value = getattr(machine, name)
-        if value is not None and value < bound:
-            raise UserError(f"{name}: {value}; it takes {bound} at least")
+            value = getattr(self, name)
+            if not isinstance(value, NUMBER) or not 0 < value < math.inf:
+                raise UserError(f"{name}: {value!r}; it takes a number above 0")
+        if not isinstance(self.threshold, NUMBER) or not 0 <= self.threshold < 1:
+            raise UserError(f"threshold: {self.threshold!r}; it takes a number, 0 at least, and less than 1")
+        ridges = np.asarray(self.ridges)
+        if ridges.ndim != 1 or ridges.dtype.kind not in "fi" or not ridges.size or not (ridges >= 0).all():
+            raise UserError(f"ridges: {self.ridges!r}; it takes a list of numbers, one at least, none of them below 0")
 
 
 class DeepConvRFM(ImageClassifier):
@@ -414,7 +430,8 @@ class DeepConvRFM(ImageClassifier):
         """Learn layer by layer; parameters and errors are as for `ConvRFM.fit`."""
         if self.nonlinearity not in NONLINEARITIES:
             raise UserError(f"nonlinearity: {self.nonlinearity!r} is none of None, relu")
-        _check_least(self, layers=1, width=1)
+        self._check_whole(width=1)
+        self._check_whole(optional=True, layers=1)
         X, _ = self._checked_with_labels(X, y)
         prototype = self.machine or ConvRFM()
         layers = prototype.depth if self.layers is None else self.layers
@@ -483,7 +500,7 @@ class DeepConvRFM(ImageClassifier):
 
     def _layer(self, images: np.ndarray, layer: int) -> np.ndarray:
         machine = self.machines_[layer]
-        filters = torch.from_numpy(self.filters_[layer]).to(machine.device)
+        filters = torch.from_numpy(self.filters_[layer])
         x = machine._images(images)
         made = conv2d(x, filters.to(x), padding=machine.padding)
         return NONLINEARITIES[self.nonlinearity](made).cpu().numpy()

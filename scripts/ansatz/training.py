@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import sys
 import time
 import zipfile
@@ -26,6 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from ansatz import store
 from ansatz.batches import Images
+from ansatz.devices import compiles
 from ansatz.errors import UserError
 from ansatz.networks import activation_bytes, forward, weights_fingerprint
 from ansatz.optimizers import OPTIMIZERS, Optimizer
@@ -311,14 +311,9 @@ def evaluate(network: nn.Module, images: Images, protocol: Protocol) -> tuple[fl
 
 def _compiled(network: nn.Module, images: Images, protocol: Protocol, cache: str | Path | None) -> nn.Module:
     """Return what takes full batches: the network, compiled where that is asked for or pays."""
-    wanted = protocol.compile
-    if wanted == "auto":
-        pixels = protocol.epochs * len(images) * images.size**2
-        wanted = images.device.type == "cuda" and pixels >= LONG and shutil.which("cc") is not None
-    if not wanted:
+    pixels = protocol.epochs * len(images) * images.size**2
+    if not compiles("training.compile", protocol.compile, images.device, long=pixels >= LONG):
         return network
-    if shutil.which("cc") is None:
-        raise UserError("training.compile: true, but there is no C compiler (cc) here, which it takes; set it to false")
     LOG.info("compiling the network")
     if cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(Path(cache).absolute())

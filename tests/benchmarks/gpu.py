@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from ansatz.devices import take_device, working_memory
 from ansatz.feature_matrices import agop, batch_size
-from ansatz.kernels import CNTK, kernel_matrix, predictor_agop
+from ansatz.kernels import CNTK, compiled, kernel_matrix, predictor_agop
 from ansatz.networks import build
 from benchmarks import training
 from benchmarks.measure import Row, alone, hardware, table
@@ -77,12 +78,12 @@ def extraction(scale: Scale, name: str, classes: int, probes: int | None, precis
     return (time.perf_counter() - start) / len(x)
 
 
-def of_kernel(scale: Scale, what: str, peak: bool = False) -> float:
+def of_kernel(scale: Scale, what: str, fused: bool, peak: bool = False) -> float:
     """Return the seconds of the kernel, or of its AGOP, of images of CIFAR-10's size; or the most bytes of the GPU."""
     device = take_device(scale.device, torch.get_num_threads())
     x = torch.rand(scale.pairs, 3, 32, 32, device=device)
     alphas = torch.randn(scale.pairs, 10, device=device)
-    kernel, memory = CNTK(), working_memory(device)
+    kernel, memory = compiled(CNTK()) if fused else CNTK(), working_memory(device)
 
     def compute(n: int) -> None:
         if what == "kernel":
@@ -176,9 +177,9 @@ def rows(scale: Scale) -> list[Row]:
     plain = found.rate(f"train VGG11, {size} px, plain", training.plain, size, steps // 2, device)
     train = f"train VGG11, {size} px"
     for batch in (64, 256):
-        for compiled in (False, True):
-            what = f"{train}, batch {batch}, bfloat16{', compiled' if compiled else ''}"
-            how = {"batch": batch, "compile": compiled, "plain": plain}
+        for fused in (False, True):
+            what = f"{train}, batch {batch}, bfloat16{', compiled' if fused else ''}"
+            how = {"batch": batch, "compile": fused, "plain": plain}
             seconds = found.rate(what, training.ours, size, steps, "bfloat16", device, **how)
             if seconds and speed:
                 share = FLOP * (size / 224) ** 2 / seconds / speed
@@ -195,11 +196,11 @@ def rows(scale: Scale) -> list[Row]:
     for count in (1, 2, 4):
         found.rate(f"{count} trainings at once, 32 px: all of them", together, scale, count)
     found.rate("4 seeds stacked in one process, 32 px: all of them", stacked, scale, 4)
-    for what in ("kernel", "AGOP of the kernel"):
-        name = f"{what}, {scale.pairs:,} images, 32 px, depth 3, float32"
+    for what, fused in product(("kernel", "AGOP of the kernel"), (False, True)):
+        name = f"{what}, {scale.pairs:,} images, 32 px, depth 3, float32{', compiled' if fused else ''}"
         for unit, scaled in (("s", 1), ("GB", 1e9)):
             row = name if unit == "s" else f"{name}: peak memory"
-            value = found.measure(row, of_kernel, scale, what, peak=unit == "GB")
+            value = found.measure(row, of_kernel, scale, what, fused, peak=unit == "GB")
             if value:
                 found.rows.append(Row(row, ours=f"{value / scaled:.3g} {unit}"))
     for name in ("vgg11", "resnet50"):

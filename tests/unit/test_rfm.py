@@ -1,7 +1,9 @@
 """Recursive feature machines against the authors' code, as scikit-learn has estimators, and step by step."""
 
 import math
+import pickle
 import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -508,6 +510,17 @@ def test_memory_does_not_change_what_is_learnt():
     np.testing.assert_allclose(found.M_, expected.M_, rtol=1e-7, atol=1e-9)
 
 
+def test_a_compiled_kernel_is_the_same_and_outlives_a_file():
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    x, y = stripes()
+    plain, compiled = (small(kernel="laplace", dtype="float64", compile=on).fit(x, y) for on in (False, True))
+    np.testing.assert_allclose(compiled.M_, plain.M_, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(compiled.alphas_, plain.alphas_, rtol=1e-8, atol=1e-8)
+    assert type(compiled.regression_.kernel) is not type(plain.regression_.kernel)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(compiled)).predict(x), plain.predict(x))
+
+
 def test_float32_is_near_float64():
     (x, y), (new, _) = stripes(), stripes(seed=1)
     exact, found = small().fit(x, y), small(dtype="float32").fit(x, y)
@@ -522,24 +535,34 @@ def test_float32_is_near_float64():
     [
         ("kernel", "rbf"),
         ("depth", 0),
+        ("depth", 1.5),
+        ("depth", None),
         ("patch_size", 0),
         ("padding", -1),
         ("bandwidth", 0.0),
         ("bandwidth", -1.0),
+        ("bandwidth", "wide"),
         ("iterations", -1),
         ("ridges", ()),
         ("ridges", (1e-3, -1e-3)),
+        ("ridges", 1e-3),
+        ("ridges", ("small",)),
         ("centres", 0),
         ("centres", -1),
         ("samples", 0),
         ("sample", "last"),
         ("power", -1.0),
+        ("power", float("nan")),
+        ("threshold", None),
         ("threshold", -0.1),
         ("threshold", 1.0),
         ("selection", "train"),
         ("alphas", "first"),
         ("best_m", "best"),
         ("dtype", "float16"),
+        ("compile", "never"),
+        ("device", "gpu"),
+        ("device", 1.5),
         ("memory", -1),
     ],
 )
@@ -554,7 +577,9 @@ def test_a_parameter_out_of_range_is_refused_in_one_line_that_names_it(name, val
             DeepConvRFM(small(**kernel | {name: value}), width=8).fit(x, y)
 
 
-@pytest.mark.parametrize(("name", "value"), [("nonlinearity", "tanh"), ("layers", 0), ("layers", -1), ("width", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("nonlinearity", "tanh"), ("layers", 0), ("layers", -1), ("width", 0), ("width", None)]
+)
 def test_a_parameter_of_layers_out_of_range_is_refused_in_one_line_that_names_it(name, value):
     x, y = stripes()
     with pytest.raises(UserError, match=rf"^{name}: .*{re.escape(repr(value))}.*$") as caught:
