@@ -8,6 +8,7 @@ filters from the AGOP, and begins anew on the images that they make. Both are es
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Integral
 from typing import Any
 
@@ -363,8 +364,9 @@ class ConvRFM(ImageClassifier):
         return ranks.index(max(ranks))
 
     def _kernel(self, x: torch.Tensor) -> Kernel:
-        wanted = {"bandwidth": self.bandwidth} if self.kernel == "laplace" else {"depth": self.depth}
-        kernel = KERNELS[self.kernel](patch_size=self.patch_size, padding=self.padding, **wanted)
+        make = KERNELS[self.kernel]
+        taken = signature(make).parameters
+        kernel = make(**{name: value for name, value in self.get_params().items() if name in taken})
         pairs = (self.iterations + 1) * len(x) ** 2 * x[0, 0].numel()
         return compiled(kernel) if compiles("compile", self.compile, x.device, long=pairs >= LONG) else kernel
 
