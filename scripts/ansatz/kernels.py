@@ -103,8 +103,9 @@ class CNTK:
 
     def values(self, q12: torch.Tensor, q11: torch.Tensor, q22: torch.Tensor) -> torch.Tensor:
         """Return the mean over positions of the last layer's ``tangent * slope + dual``, or of ``dual``, (n1, n2)."""
-        *_, last = self._layers(q12, q11, q22)
-        return (last.dual.addcmul_(last.tangent, last.slope) if self.tangent else last.dual).mean((0, 1))
+        unit = self._unit(q11, q22)
+        *_, last = self._layers(q12 / unit, q11 / unit, q22 / unit)
+        return (last.dual.addcmul_(last.tangent, last.slope) if self.tangent else last.dual).mean((0, 1)) * unit
 
     def diagonal(self, q: torch.Tensor) -> torch.Tensor:
         """Return the mean of q as it reaches the last layer, (n,), times ``depth + 1`` where all weights learn."""
@@ -114,7 +115,8 @@ class CNTK:
 
     def derivatives(self, q12: torch.Tensor, q11: torch.Tensor, q22: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the derivatives, back through the layers; where patches are parallel, 0 of the slope's."""
-        layers = list(self._layers(q12, q11, q22))
+        unit = self._unit(q11, q22)  # of which derivatives do not depend
+        layers = list(self._layers(q12 / unit, q11 / unit, q22 / unit))
         positions = layers[-1].q12[:, :, 0, 0].numel()
         by_dual = torch.full_like(layers[-1].q12, 1 / positions)
         by_tangent = by_dual if self.tangent else torch.zeros_like(by_dual)
@@ -128,6 +130,15 @@ class CNTK:
             if not layers:
                 return by_q12, by_q22
             by_dual, by_tangent, by_q22 = (_spread(by, self.patch_size) for by in (by_q12, by_tangent, by_q22))
+
+    def _unit(self, q11: torch.Tensor, q22: torch.Tensor) -> torch.Tensor:
+        """Return a power of two in which products of what reaches the layers, which add up, are within float32's range.
+
+        The kernel is homogeneous: computed in any unit it is the same, and by a power of two nothing is rounded.
+        """
+        largest = q11.amax().sqrt() * q22.amax().sqrt()
+        halfway = (self.depth - 1) * math.log2(self.patch_size)
+        return torch.exp2((torch.where(largest > 0, largest, 1).log2() + halfway).round())
 
     def _layers(self, q12: torch.Tensor, q11: torch.Tensor, q22: torch.Tensor) -> Iterator[_Layer]:
         layer = _Layer(q12, q11, q22, q12, *_relu(q12, q11, q22))

@@ -408,3 +408,17 @@ def test_too_small_images_are_refused_in_one_line(kernel, shape, message):
             compute(kernel, x)
     least = max(1, 1 + kernel.depth * (kernel.patch_size - 1) - 2 * kernel.padding)
     assert kernel_matrix(kernel, torch.ones(2, 1, least, least)).isfinite().all()
+
+
+@pytest.mark.parametrize("depth", [2, 20])
+@pytest.mark.parametrize("scale", [1e-14, 1, 500, 1e8])
+def test_a_network_is_homogeneous_over_the_range_of_float32(depth, scale):
+    """Sums over patches grow with each layer, and products of two go beyond 1e38 without a unit of their own."""
+    torch.manual_seed(0)
+    x, z, alphas = torch.randn(4, 2, 42, 42), torch.randn(2, 2, 42, 42), torch.randn(4, 2)
+    kernel = CNTK(depth)
+    expected = kernel_matrix(kernel, x.double(), z.double()) * scale**2
+    torch.testing.assert_close(kernel_matrix(kernel, x * scale, z * scale).double(), expected, rtol=1e-6, atol=0)
+    agop = predictor_agop(kernel, x.double(), alphas.double(), z.double())
+    found = predictor_agop(kernel, x * scale, alphas / scale, z * scale).double()
+    assert float((found - agop).abs().max() / agop.abs().max()) < 1e-4
