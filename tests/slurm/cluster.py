@@ -35,6 +35,8 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 MpiDefault=none
 SwitchType=switch/none
+# ended jobs are asked about at the end, by default forgotten after five minutes
+MinJobAge=36000
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=5
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -124,7 +126,7 @@ class Cluster:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def jobs(self):
-        """Return all jobs, also those that ended minutes ago: id -> what scontrol says of it."""
+        """Return all jobs, also those that ended: id -> what scontrol says of it."""
         lines = self.asked("scontrol", "show", "jobs", "--oneliner").splitlines()
         found = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
         return {int(job["JobId"]): job for job in found if "JobId" in job}

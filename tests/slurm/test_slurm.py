@@ -159,7 +159,7 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
     asked = {}
     for job in sorted(struck.jobs, key=lambda job: int(job["JobId"])):
         rule = job["Comment"].removeprefix("rule_").partition("_wildcards")[0]
-        if job["TimeLimit"] != "00:01:00":  # as the test made it
+        if job["JobState"] != "TIMEOUT":  # whose limit the test moved
             asked.setdefault(rule, []).append(
                 tuple(map(job.get, ("NumCPUs", "MinMemoryNode", "TimeLimit", "TresPerJob")))
             )
