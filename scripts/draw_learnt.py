@@ -1,4 +1,7 @@
-"""Draw the leading eigenvectors of the first layer's matrices of machines, and what their layers let through."""
+"""Draw the leading eigenvectors of the first layer's matrices of machines, and what their layers let through.
+
+Below an eigenvector stands the share of its eigenvalue in their sum.
+"""
 
 import torch
 
@@ -12,11 +15,14 @@ EIGENVECTORS = 8
 with job(snakemake.log[0]):
     found = [read_learnt(path) for path in snakemake.input.learnt]
     learnt = {machine: one for machine, one in zip(snakemake.params.machines, found, strict=True) if one.matrices}
-    vectors = {}
+    vectors, shares = {}, {}
     for machine, one in learnt.items():
         first = next(iter(one.matrices))
         matrix = FeatureMatrix.of(torch.from_numpy(one.matrices[first]).double(), one.shapes[first])
-        vectors[machine_figures.NAMES[machine]] = pictures.eigenvectors(matrix, EIGENVECTORS)[1].numpy()
+        name = machine_figures.NAMES[machine]
+        values, leading = pictures.eigenvectors(matrix, EIGENVECTORS)
+        vectors[name], shares[name] = leading.numpy(), (values / matrix.trace()).numpy()
     eigenvectors, looks = snakemake.output[:2], snakemake.output[2:]  # each as .png and .svg
-    figures.save(figures.patches(vectors), *eigenvectors)
-    figures.save(machine_figures.looks(learnt), *looks)
+    nothing = figures.note("no machine has learnt features")
+    figures.save(figures.patches(vectors, shares) if learnt else nothing, *eigenvectors)
+    figures.save(machine_figures.looks(learnt) if learnt else nothing, *looks)

@@ -25,5 +25,6 @@ with job(snakemake.log[0]) as log:
     known |= {"seconds": time.perf_counter() - start, "train": len(task.y_train), "test": len(task.y_test)}
     rows = [known | row for row in scores(machine, task.x_test, task.y_test)]
     log.info("%s: test accuracy %s", known["machine"], ", ".join(f"{row['accuracy']:.2%}" for row in rows))
+    write_csv(snakemake.output.history, pd.DataFrame(machine.history_))
     write_csv(snakemake.output.scores, pd.DataFrame(rows))
     write_learnt(snakemake.output.learnt, learnt(machine, task.x_test[:SHOWN]), provenance(**params))

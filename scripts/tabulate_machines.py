@@ -4,10 +4,10 @@ import pandas as pd
 
 from ansatz import statistics
 from ansatz.job import job
-from ansatz.store import SCORES, read_csv, write_csv, write_text
+from ansatz.store import read_scores, write_csv, write_text
 
 with job(snakemake.log[0]):
-    tidy = pd.concat([read_csv(path, SCORES) for path in snakemake.input.scores], ignore_index=True)[list(SCORES)]
+    tidy = pd.concat([read_scores(path) for path in snakemake.input.scores], ignore_index=True)
     summary = statistics.over_machines(tidy)
     write_csv(snakemake.output.tidy, tidy)
     write_csv(snakemake.output.csv, summary.round(6))

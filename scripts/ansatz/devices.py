@@ -31,7 +31,9 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError):
-        raise UserError(f"device: {name!r} is none of auto, cpu, cuda and cuda:N") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"device: {name!r} is none of auto, cpu, cuda and cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {name} is not there; this machine has {torch.cuda.device_count()} GPUs for it")
     return device

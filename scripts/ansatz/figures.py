@@ -53,6 +53,8 @@ PICTURES = STYLE | {
     "figure.constrained_layout.wspace": 0,
     "figure.constrained_layout.hspace": 0,
 }
+SIDES = ("left", "right", "top", "bottom")
+FRAMED = PICTURES | {f"axes.spines.{side}": True for side in SIDES} | {"axes.linewidth": 0.3, "axes.edgecolor": "0.5"}
 TEXT_WIDTH = 6.9  # inches, of a page of two columns
 SQUARE = 1.9  # inches, of a heat map
 PATCH = 0.5  # inches, of a patch
@@ -195,24 +197,38 @@ def heat_maps(matrices: Mapping[str, np.ndarray], correlation: float | None = No
     return figure
 
 
-def patches(vectors: Mapping[str, np.ndarray]) -> Figure:
+def note(text: str) -> Figure:
+    """Draw a text in the place of what there is nothing of."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=PANEL)
+        figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+def patches(vectors: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray] | None = None) -> Figure:
     """Draw patches, such as eigenvectors: a row a key; zero is mid-grey, and each patch fills the scale.
 
     Parameters
     ----------
     vectors : mapping of str to ndarray
         Label -> (k, channels, rows, columns), channels 1 (grey) or 3 (red, green, blue).
+    shares : mapping of str to ndarray, optional
+        Label -> (k,), in 0..1: written below each patch.
     """
     count = max(map(len, vectors.values()))
-    with mpl.rc_context(PICTURES):
-        beside = 0.3 + 0.07 * max(map(len, vectors))
-        figure = Figure(figsize=(PATCH * count + beside, PATCH * len(vectors) + 0.2), layout="constrained")
+    with mpl.rc_context(FRAMED):
+        beside, side = 0.3 + 0.07 * max(map(len, vectors)), PATCH + (0.12 if shares else 0)
+        figure = Figure(figsize=(side * count + beside, side * len(vectors) + 0.2), layout="constrained")
         panels = figure.subplots(len(vectors), count, squeeze=False)
         for row, (label, some) in zip(panels, vectors.items(), strict=True):
             row[0].set_ylabel(label, rotation=0, ha="right", va="center")
             for axes, patch in zip(row, some, strict=False):
                 pixels = 0.5 + 0.5 * patch / _largest(patch)  # (channels, rows, columns), from 0 to 1
                 axes.imshow(np.moveaxis(pixels, 0, -1), cmap="gray", vmin=0, vmax=1)
+            for axes, share in zip(row, shares[label] if shares else [], strict=False):
+                axes.set_xlabel(f"{share:.1%}", fontsize=TINY, labelpad=1)
+            for axes in row[len(some) :]:
+                axes.set_visible(False)
         for number, axes in enumerate(panels[0], start=1):
             axes.set_title(str(number))
     return figure

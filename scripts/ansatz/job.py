@@ -11,7 +11,16 @@ from contextlib import contextmanager
 from ansatz.errors import UserError
 
 LOG = logging.getLogger("ansatz")
-MACHINE_FAULTS = {errno.EISDIR, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}
+MACHINE_FAULTS = {
+    errno.EISDIR,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+}
 TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")  # of torch's layers
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -80,5 +89,5 @@ def told(error: Exception) -> str | None:
     if any(words in str(error) for words in TOO_SMALL):
         return f"image_size: too small for the network ({str(error).partition(';')[0]})"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-        return "out of memory: take a smaller batch_size, image_size or width, or a machine with more"
+        return "out of memory: take a smaller batch_size, image_size, width, train or centres, or a machine with more"
     return None

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, PercentFormatter
 
-from ansatz.figures import LEGEND, PANEL, PICTURES, STYLE
+from ansatz.figures import FRAMED, LEGEND, PANEL, STYLE, TINY
 from ansatz.statistics import over_machines
 from ansatz.store import Learnt
 
 # One look a machine, for the colour-blind: Okabe and Ito's colours; what learns no features is grey.
 MACHINE_LOOKS: dict[str, tuple[str, str, str]] = {
     "cntk": ("#7f7f7f", "-", "o"),
+    "nngp": ("#7f7f7f", ":", "v"),
     "laplace": ("#7f7f7f", "--", "s"),
     "convrfm": ("#0072b2", "-", "o"),
     "convrfm_laplace": ("#56b4e9", "--", "s"),
@@ -24,6 +25,7 @@ MACHINE_LOOKS: dict[str, tuple[str, str, str]] = {
 }
 NAMES = {
     "cntk": "CNTK",
+    "nngp": "NNGP",
     "laplace": "Laplace",
     "convrfm": "ConvRFM",
     "convrfm_laplace": "ConvRFM, Laplace",
@@ -31,6 +33,7 @@ NAMES = {
     "cnn": "CNN",
 }
 SIDE = 0.85  # inches, of a picture
+GAIN, POINTS = "accuracy − CNTK's, points", FuncFormatter(lambda share, _: f"{100 * share:+.3g}".replace("-", "−"))
 
 
 def noise(tidy: pd.DataFrame) -> Figure:
@@ -41,17 +44,20 @@ def noise(tidy: pd.DataFrame) -> Figure:
     tidy : DataFrame
         As ``kernels/tidy.csv``; of a deep machine, all its layers are meant.
     """
-    return _panels(_whole(over_machines(tidy)), _against_noise, "noise", "test accuracy")
+    return _panels(_whole(over_machines(tidy)), _against_noise, "noise", "test accuracy", PercentFormatter(1))
 
 
 def improvement(tidy: pd.DataFrame) -> Figure:
     """Draw how much more accurate than the CNTK each machine is, as bars with their 95 % interval over seeds."""
-    return _panels(_whole(over_machines(tidy)), _bars, "noise", "accuracy − CNTK's")
+    return _panels(_whole(over_machines(tidy)), _bars, "noise", GAIN, POINTS)
 
 
 def layers(tidy: pd.DataFrame) -> Figure:
-    """Draw how much more accurate than the CNTK machines are against the number of layers that learn features."""
-    return _panels(over_machines(tidy), _against_layers, "layers that learn features", "accuracy − CNTK's")
+    """Draw how much more accurate than the CNTK machines are against the number of layers that learn features.
+
+    A line a machine and level of noise, whose number stands at its end.
+    """
+    return _panels(over_machines(tidy), _against_layers, "layers that learn features", GAIN, POINTS)
 
 
 SCORE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
@@ -76,7 +82,7 @@ def looks(learnt: Mapping[str, Learnt]) -> Figure:
         for number, maps in enumerate(one.looks.values(), 1):
             rows.append((NAMES[machine] + (f"\nlayer {number}" if several else ""), [_scaled(map_) for map_ in maps]))
     ratio = images.shape[2] / images.shape[3]
-    with mpl.rc_context(PICTURES):
+    with mpl.rc_context(FRAMED):
         figure = Figure(figsize=(SIDE * len(images) + 0.9, SIDE * ratio * len(rows) + 0.1), layout="compressed")
         grid = figure.subplots(len(rows), len(images), squeeze=False)
         for line, (label, pictures) in zip(grid, rows, strict=True):
@@ -97,7 +103,9 @@ def _whole(summary: pd.DataFrame) -> pd.DataFrame:
     return summary[summary.layers == summary.groupby(keys).layers.transform("max")]
 
 
-def _panels(summary: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], x: str, y: str) -> Figure:
+def _panels(
+    summary: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], x: str, y: str, ticks: Formatter
+) -> Figure:
     panels = list(summary.groupby(["experiment", "dataset"], sort=False))
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
@@ -108,7 +116,7 @@ def _panels(summary: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], x
         for axes, ((experiment, dataset), group) in zip(grid, panels, strict=False):
             draw(axes, group)
             axes.set_title(dataset if experiment == dataset else f"{experiment}: {dataset}")
-            axes.yaxis.set_major_formatter(PercentFormatter(1))
+            axes.yaxis.set_major_formatter(ticks)
             axes.set_xlabel(x)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
@@ -154,10 +162,7 @@ def _bars(axes: Axes, group: pd.DataFrame) -> None:
 
 
 def _against_layers(axes: Axes, group: pd.DataFrame) -> None:
-    shades = {
-        level: 0.35 + 0.65 * place / max(1, group.noise.nunique() - 1)
-        for place, level in enumerate(sorted(group.noise.unique()))
-    }
+    shades = dict(zip(sorted(group.noise.unique()), np.linspace(1, 0.35, group.noise.nunique())[::-1], strict=True))
     for (machine, level), some in group[group.machine != "cntk"].groupby(["machine", "noise"], sort=False):
         colour, dashes, marker = MACHINE_LOOKS[machine]
         name = NAMES[machine] if level == group.noise.max() else None
@@ -173,5 +178,15 @@ def _against_layers(axes: Axes, group: pd.DataFrame) -> None:
             alpha=shades[level],
             label=name,
         )
+        if group.noise.nunique() > 1:
+            axes.annotate(
+                f"{level:g}",
+                (some.layers.iloc[-1], some.difference.iloc[-1]),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=TINY,
+                color=colour,
+            )
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(range(int(group.layers.max()) + 1))

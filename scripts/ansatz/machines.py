@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ansatz import pictures
@@ -19,7 +20,7 @@ from ansatz.feature_matrices import FeatureMatrix, nfm
 from ansatz.rfm import ConvRFM, DeepConvRFM, ImageClassifier, held_out
 from ansatz.seeds import stream
 from ansatz.store import Learnt
-from ansatz.training import Protocol, train
+from ansatz.training import Protocol, Run, train
 
 
 class ConvNet(ImageClassifier):
@@ -31,8 +32,8 @@ class ConvNet(ImageClassifier):
         Convolutions without bias, each followed by ReLU; the padding is the first one's. A linear layer sees all
         positions.
     protocol : Protocol, optional
-        By default Adam at a rate of 5e-4 for 100 epochs. The epoch that is best on a fifth of the training images,
-        which are not trained on, is kept.
+        By default Adam at a rate of 5e-4 for 100 epochs at most: as many are taken as are best on a fifth of the
+        images, held out; then it is trained anew on all of them.
     device : str
     memory : int, optional
     random_state : int or RandomState, optional
@@ -41,6 +42,8 @@ class ConvNet(ImageClassifier):
     ----------
     initial_, network_ : nn.Module
         Before and after training.
+    history_ : list of dict
+        A row for each epoch of the training with images held out: losses, accuracies, selected.
     """
 
     def __init__(
@@ -69,17 +72,22 @@ class ConvNet(ImageClassifier):
         x = self._images(X)
         t = torch.from_numpy(labels).to(x.device)
         memory = self.memory or working_memory(x.device)
-        rows = {"train": rest, "validation": aside}
-        parts = {name: Tensors(x[some], t[some], memory) for name, some in rows.items()}
         self.initial_ = self._network(x.shape[1:], len(self.classes_), seed)
-        self.network_ = copy.deepcopy(self.initial_)
         protocol = self.protocol or Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100)
         protocol = replace(protocol, compile=False)  # such a network would not gain by it
-        run = train(self.network_, parts, protocol, seed=seed, title="cnn")
-        if run.diverged or not run.best_weights:
-            raise UserError(f"cnn: diverged in epoch {len(run.rows)}; lower its learning_rate")
-        self.network_.load_state_dict(run.best_weights)
-        self.best_ = run.best
+
+        def trained(epochs: int, **rows: np.ndarray) -> Run:
+            self.network_ = copy.deepcopy(self.initial_)
+            parts = {name: Tensors(x[some], t[some], memory) for name, some in rows.items()}
+            run = train(self.network_, parts, replace(protocol, epochs=epochs), seed=seed, title="cnn")
+            if run.diverged or ("validation" in rows and run.best is None):
+                raise UserError(f"cnn: diverged in epoch {len(run.rows)}; lower its learning_rate")
+            return run
+
+        run = trained(protocol.epochs, train=rest, validation=aside)
+        self.history_ = [row | {"selected": row is run.best} for row in run.rows]
+        selected = [row["selected"] for row in self.history_].index(True) + 1
+        trained(selected, train=np.arange(len(x)))
         return self
 
     @torch.no_grad()
@@ -93,6 +101,7 @@ class ConvNet(ImageClassifier):
 
         Initial filters, of which most are left in a short training, are those of no image.
         """
+        check_is_fitted(self)
         gained = copy.deepcopy(self.network_)
         with torch.no_grad():
             for parameter, initial in zip(gained.parameters(), self.initial_.parameters(), strict=True):
@@ -135,6 +144,7 @@ def _of(options: dict[str, Any], machine: type[ImageClassifier]) -> dict[str, An
 
 MACHINES: dict[str, Callable[[dict[str, Any]], ImageClassifier]] = {
     "cntk": partial(_kernel_machine, kernel="cntk", iterations=0),
+    "nngp": partial(_kernel_machine, kernel="nngp", iterations=0),
     "laplace": partial(_kernel_machine, kernel="laplace", iterations=0),
     "convrfm": partial(_kernel_machine, kernel="cntk"),
     "convrfm_laplace": partial(_kernel_machine, kernel="laplace"),

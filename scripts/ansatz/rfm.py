@@ -5,6 +5,7 @@ the AGOP of what it predicts, by which patches are multiplied in the next kernel
 filters from the AGOP, and begins anew on the images that they make. Both are estimators of scikit-learn.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,10 +30,11 @@ from ansatz.kernels import KERNELS, Kernel, compiled
 from ansatz.regression import KernelRidge, kernel_ridge, nystroem
 from ansatz.seeds import stream
 
+LOG = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.2
 LONG = 1e12  # pairs of pixels over all iterations: minutes on a GPU, by what it reads and writes
 CHOICES = {
-    "kernel": tuple(KERNELS),
+    "kernel": KERNELS,
     "dtype": ("float32", "float64"),
     "compile": ("auto", True, False),
     "sample": ("random", "first"),
@@ -40,7 +42,6 @@ CHOICES = {
     "alphas": ("selected", "last_ridge"),
     "best_m": ("learned", "strict", "last"),
 }
-NUMBER = (int, float, np.number)
 NONLINEARITIES: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {None: lambda x: x, "relu": torch.relu}
 
 
@@ -81,6 +82,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _decisions(self, outputs: torch.Tensor) -> np.ndarray:
         """Return outputs, (n, classes), as scikit-learn has them: of two classes one column, (n,)."""
         found = outputs.cpu().numpy()
+        if not np.isfinite(found).all():
+            raise UserError(f"images: outputs are not finite in {outputs.dtype}; scale the images as those of fit")
         return found[:, 1] - found[:, 0] if len(self.classes_) == 2 else found
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
@@ -97,18 +100,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
     def _checked_with_labels(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         X, y = validate_data(self, X, y, allow_nd=True, dtype=("float64", "float32"), ensure_min_samples=2)
         check_classification_targets(y)
-        if X.ndim not in (2, 4):
+        if X.ndim not in (2, 4) or 0 in X.shape:
             raise ValueError(f"Found array with dim {X.ndim}, {X.shape}; images are (n, channels, height, width)")
         self.image_shape_ = X.shape[1:]
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError("Classifier can't train when only one class is present.")
+            raise UserError(f"labels: all {len(y)} are of one class, {y[0]}; to learn takes images of two at least")
         return X, labels
 
     def _images(self, X: np.ndarray) -> torch.Tensor:
         images = X.reshape(*X.shape[:2], *(X.shape[2:] or (1, 1)))  # (n, channels, height, width)
         dtype = getattr(torch, getattr(self, "dtype", "float32"))
-        return torch.tensor(images, dtype=dtype, device=find_device(self.device))
+        x = torch.tensor(images, dtype=dtype, device=find_device(self.device))
+        if not x.isfinite().all():
+            raise UserError(f"images: numbers up to {abs(images).max():.3g} are too large for {dtype}; scale them")
+        return x
 
     def _check_whole(self, *, optional: bool = False, **least: int) -> None:
         """Refuse parameters that are not whole numbers, each of so much at least, or None."""
@@ -116,7 +122,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             value = getattr(self, name)
             if value is None and optional:
                 continue
-            if not isinstance(value, Integral) or value < bound:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < bound:
                 raise UserError(f"{name}: {value!r}; it takes a whole number, {bound} at least")
 
 
@@ -148,7 +154,7 @@ class ConvRFM(ImageClassifier):
         Which.
     power, threshold : float
         M is AGOP to this power, where patches are multiplied by ``M^(1/2)``; this share of the smallest eigenvalues of
-        ``M^(1/2)`` is taken for 0.
+        ``M^(1/2)`` is taken for 0 there, though not in `M_`.
     selection : {"validation", "test"}
         On what ridge and iteration are selected: a fifth of the training images, after which the selected regression is
         repeated on all of them; or the images given to `fit`, as the authors' code does, whose accuracy then is no
@@ -175,7 +181,7 @@ class ConvRFM(ImageClassifier):
     alphas_ : ndarray
         (images, classes), beside the kernel divided by its largest entry.
     history_ : list of dict
-        A row for each iteration and ridge: iteration, ridge, accuracy, mse.
+        A row for each iteration and ridge: iteration, ridge, accuracy and mse on what is selected on, selected.
     iterations_ : list of Iteration
     iteration_ : int
         The selected one; `regression_` predicts.
@@ -261,6 +267,7 @@ class ConvRFM(ImageClassifier):
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return a convolution as large as the patches, called 0, and `M_`; nothing where that is none."""
+        check_is_fitted(self)
         channels = self.image_shape_[0]
         conv = nn.Conv2d(channels, 1, self.patch_size, padding=self.padding, bias=False)
         return nn.Sequential(conv), {} if self.M_ is None else {"0": self._matrix(self.M_, channels)}
@@ -271,10 +278,17 @@ class ConvRFM(ImageClassifier):
     @property
     def history_(self) -> list[dict[str, float]]:
         """A row for each iteration and ridge."""
+        best = (self.iteration_, self._best_ridge(self.iterations_[self.iteration_]))
         return [
-            {"iteration": number, "ridge": ridge, "accuracy": accuracy, "mse": error}
+            {
+                "iteration": number,
+                "ridge": one.regression.ridges[ridge],
+                "accuracy": one.accuracies[ridge],
+                "mse": one.errors[ridge],
+                "selected": (number, ridge) == best,
+            }
             for number, one in enumerate(self.iterations_)
-            for ridge, accuracy, error in zip(one.regression.ridges, one.accuracies, one.errors, strict=True)
+            for ridge in range(len(one.accuracies))
         ]
 
     # --------------------------------------------------------------------------------------------- the steps of `fit`
@@ -286,7 +300,9 @@ class ConvRFM(ImageClassifier):
         if labels.shape != images.shape[:1]:
             raise ValueError(f"y_test has the shape {labels.shape}, but there are {len(images)} images in X_test")
         if unknown := sorted(set(labels.tolist()) - set(self.classes_.tolist())):
-            raise ValueError(f"y_test has the label {unknown[0]!r}, of which fit has no images")
+            raise UserError(
+                f"y_test: there are no images to learn from of the label {unknown[0]!r}; give some, or more"
+            )
         return self._images(images), np.searchsorted(self.classes_, labels)
 
     def _iterate(
@@ -331,10 +347,13 @@ class ConvRFM(ImageClassifier):
 
     def _learnt(self, agop: torch.Tensor, x: torch.Tensor) -> tuple[np.ndarray | None, torch.Tensor | None]:
         """Return M, and the factor that patches are multiplied by: of M^(1/2), its smallest eigenvalues taken for 0."""
+        if not agop.isfinite().all():
+            raise UserError(f"images: the AGOP is not finite in {self.dtype}; scale them, or take another bandwidth")
         values, vectors = torch.linalg.eigh(agop.double())  # rising
-        values = values.clamp_min(0) ** self.power
-        if not values.sum() > 0:  # a predictor that is constant has no features
+        if not values[-1] > 0:
+            LOG.warning("the AGOP is 0, as the predictor is constant near images: there are no features to learn")
             return None, None
+        values = (values / values[-1]).clamp_min(0) ** self.power
         values *= len(values) / values.sum()
         matrix = (vectors * values) @ vectors.mT
         values[: int(self.threshold * len(values))] = 0
@@ -366,7 +385,8 @@ class ConvRFM(ImageClassifier):
     def _kernel(self, x: torch.Tensor) -> Kernel:
         make = KERNELS[self.kernel]
         taken = signature(make).parameters
-        kernel = make(**{name: value for name, value in self.get_params().items() if name in taken})
+        wanted = {name: value for name, value in self.get_params().items() if name in taken}
+        kernel = make(**{name: int(value) if isinstance(value, Integral) else value for name, value in wanted.items()})
         pairs = (self.iterations + 1) * len(x) ** 2 * x[0, 0].numel()
         return compiled(kernel) if compiles("compile", self.compile, x.device, long=pairs >= LONG) else kernel
 
@@ -378,13 +398,22 @@ class ConvRFM(ImageClassifier):
         self._check_whole(optional=True, centres=1, memory=1)
         for name in ("bandwidth", "power"):
             value = getattr(self, name)
-            if not isinstance(value, NUMBER) or not 0 < value < math.inf:
+            if not _is_number(value) or not 0 < value < math.inf:
                 raise UserError(f"{name}: {value!r}; it takes a number above 0")
-        if not isinstance(self.threshold, NUMBER) or not 0 <= self.threshold < 1:
+        if not _is_number(self.threshold) or not 0 <= self.threshold < 1:
             raise UserError(f"threshold: {self.threshold!r}; it takes a number, 0 at least, and less than 1")
         ridges = np.asarray(self.ridges)
-        if ridges.ndim != 1 or ridges.dtype.kind not in "fi" or not ridges.size or not (ridges >= 0).all():
+        if (
+            ridges.ndim != 1
+            or ridges.dtype.kind not in "fi"
+            or not ridges.size
+            or not ((ridges >= 0) & (ridges < math.inf)).all()
+        ):
             raise UserError(f"ridges: {self.ridges!r}; it takes a list of numbers, one at least, none of them below 0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 class DeepConvRFM(ImageClassifier):
@@ -434,18 +463,21 @@ class DeepConvRFM(ImageClassifier):
             raise UserError(f"nonlinearity: {self.nonlinearity!r} is none of None, relu")
         self._check_whole(width=1)
         self._check_whole(optional=True, layers=1)
-        X, _ = self._checked_with_labels(X, y)
         prototype = self.machine or ConvRFM()
+        prototype._check_parameters()
+        X, _ = self._checked_with_labels(X, y)
         layers = prototype.depth if self.layers is None else self.layers
         X_test = None if X_test is None else self._checked(X_test)
-        seed = check_random_state(prototype.random_state).randint(2**31)  # one for all, so that they hold out the same
+        seed = prototype.random_state  # one for all, so that they hold out the same, and a ConvRFM of that seed too
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31)
         self.machines_, self.filters_ = [], []
         for layer in range(layers):
             depth = max(1, prototype.depth - layer)
             machine = clone(prototype).set_params(depth=depth, random_state=seed)
             self.machines_.append(machine.fit(X, y, X_test, y_test))
             if layer < layers - 1:
-                self.filters_.append(self._drawn(machine, X.shape[1], stream(seed, "filters", layer)))
+                self.filters_.append(self._drawn(machine, X.shape[1], stream(int(seed), "filters", layer)))
                 X, X_test = (None if images is None else self._layer(images, layer) for images in (X, X_test))
         self.alphas_ = self.machines_[-1].alphas_
         return self
@@ -467,6 +499,7 @@ class DeepConvRFM(ImageClassifier):
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return the layers of filters and a last convolution as large as the patches, and the matrix of each."""
+        check_is_fitted(self)
         layers = nn.Sequential()
         matrices: dict[str, FeatureMatrix] = {}
         for number, machine in enumerate(self.machines_):
@@ -491,7 +524,7 @@ class DeepConvRFM(ImageClassifier):
 
     def _drawn(self, machine: ConvRFM, channels: int, seed: int) -> np.ndarray:
         """Return filters of covariance M, of trace 1; where there is no M, as PyTorch initializes a convolution."""
-        generator, size = torch.Generator().manual_seed(seed), machine.patch_size
+        generator, size = torch.Generator().manual_seed(seed), int(machine.patch_size)
         filters = torch.empty(self.width, channels, size, size)
         if machine.M_ is None:
             nn.init.kaiming_uniform_(filters, math.sqrt(5), generator=generator)
@@ -504,5 +537,5 @@ class DeepConvRFM(ImageClassifier):
         machine = self.machines_[layer]
         filters = torch.from_numpy(self.filters_[layer])
         x = machine._images(images)
-        made = conv2d(x, filters.to(x), padding=machine.padding)
+        made = conv2d(x, filters.to(x), padding=int(machine.padding))
         return NONLINEARITIES[self.nonlinearity](made).cpu().numpy()

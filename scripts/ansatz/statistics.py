@@ -1,5 +1,7 @@
 """From runs to the table: best validation accuracy, its spread over seeds, and differences in pairs."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -7,6 +9,7 @@ from scipy.stats import t as student
 from ansatz.store import Evolution
 
 BASELINE = "kaiming_uniform"
+BASELINE_MACHINE = "cntk"
 
 
 def summarize(runs: pd.DataFrame, baseline: str = BASELINE, level: float = 0.95) -> pd.DataFrame:
@@ -119,7 +122,7 @@ def over_layers(tidy: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def over_machines(tidy: pd.DataFrame, baseline: str = "cntk") -> pd.DataFrame:
+def over_machines(tidy: pd.DataFrame, baseline: str = BASELINE_MACHINE) -> pd.DataFrame:
     """Summarize kernel machines over seeds.
 
     Parameters
@@ -205,11 +208,11 @@ def _accuracy(row: pd.Series, part: str, plus_minus: str) -> str:
     return found + (f" ({row.diverged} of {row.seeds} diverged)" if row.diverged and part == "validation" else "")
 
 
-def _difference(row: pd.Series, minus: str) -> str:
+def _difference(row: Any, minus: str, digits: int = 2) -> str:
     if np.isnan(row.difference):
         return ""
     keys = ("difference", "difference_low", "difference_high")
-    mean, low, high = (f"{100 * row[key]:+.2f}".replace("-", minus) for key in keys)
+    mean, low, high = (f"{100 * getattr(row, key):+.{digits}f}".replace("-", minus) for key in keys)
     return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
 
 
@@ -321,10 +324,7 @@ def scores_to_markdown(summary: pd.DataFrame) -> str:
         for row in summary.itertuples()
     ]
     table["Δ CNTK [95 %]"] = [
-        ""
-        if pd.isna(row.difference_low)
-        else f"{100 * row.difference:+.1f} [{100 * row.difference_low:+.1f}, {100 * row.difference_high:+.1f}]"
-        for row in summary.itertuples()
+        "" if row.machine == BASELINE_MACHINE else _difference(row, "−", digits=1) for row in summary.itertuples()
     ]
     table["seconds"] = summary.seconds.map("{:.1f}".format)
     return (

@@ -86,6 +86,7 @@ COMPARED = (  # the ansatz; its control, which says how far training moved the f
     ("initial_nfm", "initial_agop"),
     ("initial_nfm", "initial_root_agop"),
 )
+NAMED = ("experiment", "dataset", "machine", "initializer")  # by users: "NA" and "007" are names, no numbers
 SCORES = (
     *("experiment", "dataset", "noise", "machine", "seed"),
     *("layers", "accuracy", "train", "test", "seconds"),  # layers that learn features; images; of the whole machine
@@ -458,6 +459,14 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------- runs
+def read_scores(path: str | os.PathLike[str]) -> "pd.DataFrame":
+    """Read a table of `SCORES`; raise a UserError if it is not whole."""
+    table = read_csv(path, SCORES)[list(SCORES)]
+    if table.isna().any(axis=None) or table.accuracy.dtype.kind != "f":
+        raise UserError(f"{path}: is not whole; remove it and run again")
+    return table
+
+
 def write_csv(path: str | os.PathLike[str], table: "pd.DataFrame") -> None:
     """Write a table; floats in the shortest form that reads back as the same number."""
     with atomic(path) as temporary:
@@ -562,7 +571,10 @@ def _read_table(path: Path) -> "pd.DataFrame":
     text = path.read_text(encoding="utf-8")
     if not text.endswith("\n"):
         raise ValueError("its last line is torn")
-    return pd.read_csv(io.StringIO(text))
+    header = next(csv.reader([text.partition("\n")[0]]), [])
+    missing = {column: ["", "nan"] for column in header if column not in NAMED}
+    names = dict.fromkeys(NAMED, str)
+    return pd.read_csv(io.StringIO(text), dtype=names, keep_default_na=False, na_values=missing)
 
 
 def _read_whole(path: str | os.PathLike[str], read: Callable[[Path], Any], keys: Sequence[str]) -> Any:

@@ -84,12 +84,13 @@ def bars(data: None, *, noise: float, train: int, test: int, seed: int, **_: obj
 
 
 def _sampled(data: Dataset, names: tuple[str, ...], count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    key = names[0]
     if "test" not in data.parts:  # a small dataset has none: then the validation part is it
         names = ("validation",) if names == ("test",) else ("train",)
     parts = [data.parts[name] for name in names]
     available = sum(map(len, parts))
     if count > available:
-        raise UserError(f"kernels: {count} images of {' and '.join(names)} of {data.name}, which has {available}")
+        raise UserError(f"{key}: {count} images, but {' and '.join(names)} of {data.name} have {available}")
     chosen = np.random.default_rng(stream(seed, f"{names[0]} images")).permutation(available)[:count]
     starts = np.cumsum([0, *map(len, parts)])
     some = [

@@ -116,6 +116,22 @@ def test_patches_fill_the_scale_about_mid_grey(channels):
         assert shown - 0.5 == pytest.approx(patch / abs(patch).max() / 2)
 
 
+def test_shares_stand_below_patches_and_a_shorter_row_ends_before():
+    some = vectors(1)
+    some["AGOP"] = some["AGOP"][:2]
+    figure = figures.patches(some, {label: np.linspace(0.5, 0.1, len(patches)) for label, patches in some.items()})
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "50.0%",
+        "40.0%",
+        "30.0%",
+        "20.0%",
+        "10.0%",
+        "50.0%",
+        "10.0%",
+    ] + [""] * 3
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 7 + [False] * 3
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_row_a_feature_matrix_and_a_column_a_layer(channels):
     image, rows = looks(3, channels)

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.utils import check_random_state
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
 from ansatz import rfm
@@ -188,7 +188,12 @@ def test_what_is_no_set_of_images_and_labels_is_refused():
     (x, y), (new, _) = stripes(), stripes(side=7)
     with pytest.raises(ValueError, match="dim 3"):
         small().fit(x[:, 0], y)
-    with pytest.raises(ValueError, match="one class"):
+    with pytest.raises(ValueError, match=r"dim 4, .* images are"):
+        small().fit(x[:, :0], y)
+    for machine in (small(), DeepConvRFM(small())):
+        with pytest.raises(NotFittedError):
+            machine.features()
+    with pytest.raises(UserError, match=r"^labels: all 60 are of one class, 0\.0;"):
         small().fit(x, np.zeros(60))
     with pytest.raises(ValueError, match=r"images are \(1, 7, 7\), and those of fit were \(1, 6, 6\)"):
         small(iterations=0).fit(x, y).predict(new)
@@ -243,7 +248,8 @@ def test_the_same_random_state_gives_the_same_bits(deep):
     first, second, other = (fitted(seed).decision_function(x) for seed in (5, 5, 6))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
-    assert np.array_equal(fitted(np.random.RandomState(5)).decision_function(x), first)
+    first, second = (fitted(np.random.RandomState(5)).decision_function(x) for _ in range(2))
+    assert np.array_equal(first, second)
     matrices = [one.M_ if deep else [one.M_] for one in (fitted(5), fitted(5))]
     assert all(np.array_equal(one, other) for one, other in zip(*matrices, strict=True))
 
@@ -299,7 +305,7 @@ def test_history_is_what_each_iteration_predicts():
     (x, y), (new, labels) = stripes(), stripes(seed=1)
     machine = small(selection="test").fit(x, y, new, labels)
     rows = machine.history_
-    assert [list(row) for row in rows] == [["iteration", "ridge", "accuracy", "mse"]] * 6
+    assert [list(row) for row in rows] == [["iteration", "ridge", "accuracy", "mse", "selected"]] * 6
     assert [(row["iteration"], row["ridge"]) for row in rows] == [
         (t, ridge) for t in range(3) for ridge in (1e-3, 1e-1)
     ]
@@ -537,6 +543,7 @@ def test_float32_is_near_float64():
         ("depth", 0),
         ("depth", 1.5),
         ("depth", None),
+        ("padding", True),
         ("patch_size", 0),
         ("padding", -1),
         ("bandwidth", 0.0),
@@ -547,6 +554,7 @@ def test_float32_is_near_float64():
         ("ridges", (1e-3, -1e-3)),
         ("ridges", 1e-3),
         ("ridges", ("small",)),
+        ("ridges", (1e-3, math.inf)),
         ("centres", 0),
         ("centres", -1),
         ("samples", 0),
@@ -563,6 +571,7 @@ def test_float32_is_near_float64():
         ("compile", "never"),
         ("device", "gpu"),
         ("device", 1.5),
+        ("device", "meta"),
         ("memory", -1),
     ],
 )
@@ -572,9 +581,40 @@ def test_a_parameter_out_of_range_is_refused_in_one_line_that_names_it(name, val
     with pytest.raises(UserError, match=rf"^{name}: .*{re.escape(repr(value))}.*$") as caught:
         small(**kernel | {name: value}).fit(x, y)
     assert "\n" not in str(caught.value)
-    if name not in ("patch_size", "padding", "depth"):
+    if (name, value) != ("patch_size", 0):
         with pytest.raises(UserError, match=rf"^{name}: "):
             DeepConvRFM(small(**kernel | {name: value}), width=8).fit(x, y)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_parameters_may_be_numpys_and_large(deep):
+    """As a grid search has them; a power leaves the largest eigenvalue, however large it is."""
+    x, y = stripes()
+    machine = small(depth=np.int64(2), patch_size=np.int64(2), padding=np.int32(1), power=np.float32(300))
+    machine = (DeepConvRFM(machine, width=np.int64(4)) if deep else machine).fit(x, y)
+    first = machine.M_[0] if deep else machine.M_
+    assert np.trace(first) == pytest.approx(4)
+    assert np.linalg.eigvalsh(first)[-1] == pytest.approx(4)
+    _, matrices = machine.features()
+    assert len(matrices) == (2 if deep else 1)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_numbers_beyond_the_precision_are_refused_in_one_line(deep):
+    x, y = stripes()
+    machine = small(dtype="float32")
+    machine = DeepConvRFM(machine, width=4) if deep else machine
+    with pytest.raises(UserError, match=r"^images: numbers up to 1e\+300 are too large for torch.float32; scale them$"):
+        machine.fit(np.where(x > 1, 1e300, x), y)
+    machine.fit(x, y)
+    with pytest.raises(UserError, match=r"^images: .*; scale "):
+        machine.predict(x * 1e37)
+
+
+def test_a_bandwidth_of_nothing_is_refused_in_one_line():
+    x, y = stripes()
+    with pytest.raises(UserError, match=r"^(images|kernel): [^\n]*$"):
+        small(kernel="laplace", dtype="float32", bandwidth=1e-39).fit(x, y)
 
 
 @pytest.mark.parametrize(
@@ -588,16 +628,17 @@ def test_a_parameter_of_layers_out_of_range_is_refused_in_one_line_that_names_it
 
 
 # ------------------------------------------------------------------------------------------------- layers
-def test_one_layer_is_a_machine():
-    """Of the seed that all layers have."""
+def test_the_first_layer_is_the_machine_of_that_seed():
+    """So that what layers add is seen in pairs."""
     (x, y), (new, _) = stripes(), stripes(seed=1)
-    deep = DeepConvRFM(small(random_state=3), layers=1).fit(x, y)
-    machine = small(random_state=check_random_state(3).randint(2**31)).fit(x, y)
-    assert np.array_equal(deep.decision_function(new), machine.decision_function(new))
+    deep, machine = DeepConvRFM(small(random_state=3), layers=2).fit(x, y), small(random_state=3).fit(x, y)
+    assert np.array_equal(deep.machines_[0].decision_function(new), machine.decision_function(new))
+    assert np.array_equal(next(deep.staged_predict(new)), machine.predict(new))
     assert np.array_equal(deep.M_[0], machine.M_)
-    assert np.array_equal(deep.alphas_, machine.alphas_)
-    assert deep.filters_ == []
-    assert deep.history_ == [{"layer": 0} | row for row in machine.history_]
+    one = DeepConvRFM(small(random_state=3), layers=1).fit(x, y)
+    assert np.array_equal(one.alphas_, machine.alphas_)
+    assert one.filters_ == []
+    assert one.history_ == [{"layer": 0} | row for row in machine.history_]
 
 
 @pytest.mark.parametrize("nonlinearity", [None, "relu"])

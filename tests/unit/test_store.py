@@ -32,6 +32,26 @@ def test_a_dataset_reads_back(tmp_path):
     assert list(store.read_dataset(tmp_path / "d.h5", parts=["train"]).parts) == ["train"]
 
 
+def scores(**changes):
+    row = {"experiment": "a", "dataset": "b", "noise": 0.5, "machine": "cntk", "seed": 0}
+    return pd.DataFrame([row | {"layers": 0, "accuracy": 0.5, "train": 9, "test": 9, "seconds": 1.5} | changes])
+
+
+def test_names_that_look_like_something_else_stay_names(tmp_path):
+    for name in ("NA", "007", "1e3", "null", "nan", "true"):
+        store.write_csv(tmp_path / "scores.csv", scores(experiment=name, dataset=name))
+        found = store.read_scores(tmp_path / "scores.csv")
+        assert found[["experiment", "dataset"]].to_numpy().tolist() == [[name, name]]
+        assert len(statistics.over_machines(found)) == 1
+
+
+@pytest.mark.parametrize("change", [{"accuracy": None}, {"accuracy": "half"}, {"seconds": None}])
+def test_scores_that_are_not_whole_are_named(tmp_path, change):
+    store.write_csv(tmp_path / "scores.csv", scores(**change))
+    with pytest.raises(UserError, match=r"scores\.csv: is not whole; remove it"):
+        store.read_scores(tmp_path / "scores.csv")
+
+
 @pytest.mark.parametrize("read", [store.read_dataset, store.read_features])
 @pytest.mark.parametrize("harm", ["truncate", "text", "remove", "other"])
 def test_broken_files_are_named(tmp_path, read, harm):

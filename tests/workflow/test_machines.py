@@ -71,6 +71,9 @@ def test_tables_and_pictures_are_there(learnt):
     for figure in (*figures, "digits/digits/noise0/looks_seed0"):
         assert Image.open(kernels / f"{figure}.png").width > 150, figure
     assert not list((kernels / "framed").rglob("*.png"))  # the plain kernel has learnt no features
+    history = pd.read_csv(kernels / "bars/bars/noise1/convrfm/seed0/history.csv")
+    assert history.selected.sum() == 1
+    assert history.iteration.max() == 1
 
 
 def test_what_was_learnt_is_kept(learnt):
@@ -96,6 +99,22 @@ def test_nothing_is_to_be_done_again_and_another_seed_learns_what_is_missing(to_
     assert to_change.planned("kernels") == expected
 
 
+def test_an_option_reruns_the_machines_that_have_it_and_its_place_none(to_change):
+    sections = json.loads(json.dumps(SECTIONS))
+    sections["kernels"]["bars"] = dict(reversed(sections["kernels"]["bars"].items()))
+    sections["kernels"]["bars"]["training"] = dict(reversed(TRAINING.items()))
+    to_change.configure(**sections, datasets={"digits": {"limit": 100}})
+    assert to_change.planned("kernels") == {}
+    sections["kernels"]["bars"]["training"]["epochs"] = 3
+    to_change.configure(**sections, datasets={"digits": {"limit": 100}})
+    assert to_change.planned("kernels")["run_machine"] == 2  # the CNN's, at two levels of noise
+
+
+def test_levels_of_noise_that_are_nearly_one_are_two(clone):
+    clone.configure(kernels={"a": {"task": "bars", "noise": [0.1234567, 0.12345678, 1, 1e-9], "machines": ["cntk"]}})
+    assert clone.planned("kernels")["run_machine"] == 4
+
+
 MISTAKES = {
     "bars of a dataset": (
         {"task": "bars", "datasets": ["digits"]},
@@ -111,7 +130,15 @@ MISTAKES = {
         {"task": "bars", "machines": ["convrfm"]},
         "config.kernels.a.machines: cntk is missing, with which the others are compared",
     ),
-    "unknown machine": ({"machines": ["svm"]}, "config.kernels.a.machines.0: 'svm' is none of cntk, laplace, convrfm"),
+    "a small number as text": (
+        {"task": "bars", "ridges": ["1e-5"]},
+        "config.kernels.a.ridges.0: '1e-5' is not a number; write 1.0e-05 without quotes",
+    ),
+    "a nonlinearity of none": ({"task": "bars", "nonlinearity": "None"}, "'None' is none of relu, null"),
+    "unknown machine": (
+        {"machines": ["svm"]},
+        "config.kernels.a.machines.0: 'svm' is none of cntk, nngp, laplace, convrfm",
+    ),
     "misspelt key": ({"noize": [1]}, "unknown key 'noize'; did you mean 'noise'?"),
 }
 
@@ -128,7 +155,7 @@ def test_a_mistake_is_one_line(clone, section, line):
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ({"datasets": ["digits"], "train": 10**6, "test": 5}, "kernels: 1000000 images of train of digits, which has"),
+        ({"datasets": ["digits"], "train": 10**6, "test": 5}, "train: 1000000 images, but train of digits have"),
         ({"datasets": ["digits"], "depth": 9, "train": 20, "test": 5}, "take images of 19 px at least"),
         ({"task": "framed", "datasets": ["digits"], "frame": 5, "train": 20, "test": 5}, "frame: 5 px, but the images"),
     ],

@@ -96,11 +96,18 @@ def test_machines_and_their_options_are_the_codes():
     section = SCHEMA["properties"]["kernels"]["additionalProperties"]["properties"]
     assert sorted(section["task"]["enum"]) == sorted(TASKS)
     assert section["machines"]["items"]["enum"] == list(MACHINES) == list(NAMES) == list(MACHINE_LOOKS)
+    options = SCHEMA["$defs"]["machine_options"]["const"]
+    assert list(options) == list(MACHINES)
+    tasks = {"task", "datasets", "noise", "frame", "train", "test", "seeds", "machines"}
+    assert {key for keys in options.values() for key in keys} == set(section) - tasks
+    made = {name: make({"training": {}}) for name, make in MACHINES.items()}
+    for name, keys in options.items():
+        assert set(keys) <= {key.rpartition("__")[2] for key in made[name].get_params()} | {"training"}, name
     assert all(section[name]["enum"] == list(CHOICES[name]) for name in ("sample", "selection", "alphas", "best_m"))
     assert set(section["nonlinearity"]["enum"]) == set(NONLINEARITIES)
     signatures = [inspect.signature(machine).parameters for machine in (ConvRFM, DeepConvRFM)]
     defaults = {name: one.default for parameters in signatures for name, one in parameters.items()}
-    options = set(SCHEMA["$defs"]["machine_options"]["const"])
+    options = {key for keys in options.values() for key in keys}
     place = {"device", "memory", "random_state", "dtype"}
     assert options - {"training"} == defaults.keys() - place - {"kernel", "machine", "layers"}
     for name in options - {"training", "ridges"}:

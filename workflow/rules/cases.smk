@@ -101,12 +101,23 @@ def learning_cases(experiment, settings):
     for dataset, noise, machine, seed in product(
         settings["datasets"] or ["bars"], settings["noise"], settings["machines"], settings["seeds"]
     ):
-        yield f"{experiment}/{dataset}/noise{noise:g}/{machine}/seed{seed}", {
+        sizes = ("train", "test", "frame") if settings["task"] == "framed" else ("train", "test")
+        yield f"{experiment}/{dataset}/noise{level(noise)}/{machine}/seed{seed}", {
             "dataset": dataset if settings["datasets"] else None,
             "task": settings["task"],
-            "images": {key: settings[key] for key in ("train", "test", "frame")} | {"noise": noise, "seed": seed},
-            "options": {key: value for key, value in settings.items() if key in MACHINE_OPTIONS},
+            "images": {key: settings[key] for key in sizes} | {"noise": noise, "seed": seed},
+            "options": {key: in_order(settings[key]) for key in MACHINE_OPTIONS[machine]},
         }
+
+
+def level(noise):
+    """A level of noise as paths have it: the shortest text that is read as that number."""
+    return repr(float(noise)).removesuffix(".0")
+
+
+def in_order(value):
+    """A mapping in the order of its keys, which changes nothing, and is to rerun nothing."""
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def learning(key):
@@ -125,8 +136,8 @@ def dataset_of_task(wildcards):
 
 
 def learn_features(settings):
-    """Those machines of an experiment that learn features."""
-    return [name for name in settings["machines"] if name not in ("cntk", "laplace")]
+    """Those machines of an experiment that learn features: by iterations, or by training."""
+    return [name for name in settings["machines"] if {"iterations", "training"} & set(MACHINE_OPTIONS[name])]
 
 
 def learners(wildcards):
@@ -145,7 +156,7 @@ def pictured_tasks(pattern):
             pattern,
             experiment=experiment,
             dataset=settings["datasets"] or ["bars"],
-            noise=[f"{noise:g}" for noise in settings["noise"]],
+            noise=[level(noise) for noise in settings["noise"]],
             seed=settings["seeds"][0],
         )
     ]

@@ -3,6 +3,7 @@ Needs: the configuration. Makes: the same, checked and filled up with defaults; 
 """
 
 import difflib
+import json
 import os
 import sys
 from math import inf
@@ -51,7 +52,8 @@ def as_number(value):
     """How a number that YAML took for text is to be written: 1e-3 is text, 0.001 and 1.0e-3 are numbers."""
     for number in (int, float) if isinstance(value, str) else ():
         try:
-            return f"; write {number(value)} without quotes"
+            written = repr(number(value))
+            return f"; write {written if '.' in written else written.replace('e', '.0e')} without quotes"
         except ValueError:
             continue
     return ""
@@ -59,7 +61,7 @@ def as_number(value):
 
 def as_written(value):
     """Return a value as YAML has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def unsatisfied(error):

@@ -10,6 +10,7 @@ rule run_machine:
         library=library("run_machine.py"),
     output:
         scores=f"{LEARNT}/{LEARNER}/scores.csv",
+        history=f"{LEARNT}/{LEARNER}/history.csv",
         learnt=f"{LEARNT}/{LEARNER}/learnt.h5",
     log:
         f"{LOGS}/run_machine/{LEARNER}.log",
