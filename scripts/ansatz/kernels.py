@@ -208,7 +208,7 @@ class _Compiled:
 
 
 def compiled(kernel: Kernel) -> Kernel:
-    """Return the kernel with its arithmetic fused by PyTorch's compiler, which takes a C compiler and half a minute.
+    """Return the kernel with its arithmetic fused by PyTorch's compiler, which takes a C compiler and a while.
 
     A GPU otherwise writes and reads each intermediate result. On the CPU, where they stay in the cache, nothing is
     gained.

@@ -32,7 +32,7 @@ from ansatz.seeds import stream
 
 LOG = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.2
-LONG = 1e12  # pairs of pixels over all iterations: minutes on a GPU, by what it reads and writes
+LONG = 1e12  # pairs of pixels over all iterations: minutes on a GPU, as estimated, not measured
 CHOICES = {
     "kernel": KERNELS,
     "dtype": ("float32", "float64"),
