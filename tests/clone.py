@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import yaml
 
 from real_data import ROOT
@@ -60,9 +61,9 @@ class Clone:
         assert not check or done.returncode == 0, done.stdout[-5000:]
         return done
 
-    def planned(self, *arguments):
+    def planned(self, *arguments, **options):
         """Return the rules that a dry run would run, with how often; all is not counted."""
-        output = self.snakemake("--dry-run", *arguments).stdout
+        output = self.snakemake("--dry-run", *arguments, **options).stdout
         if "Nothing to be done" in output:
             return {}
         _, _, table = output.partition("Job stats:")
@@ -70,6 +71,19 @@ class Clone:
         counts = {row[0]: int(row[1]) for row in rows[: next(i for i, row in enumerate(rows) if row[0] == "total")]}
         counts.pop("all", None)
         return counts
+
+
+def refusal(config):
+    """Check a configuration as the workflow does, but without Snakemake's start; return the line that refuses it."""
+    definitions, _, call = (ROOT / "workflow/rules/configuration.smk").read_text().rpartition("\nSCHEMA = ")
+    assert call.startswith("check(config, ")
+    namespace = {}
+    exec(definitions, namespace)
+    with pytest.raises(SystemExit) as caught:
+        namespace["check"](config, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    assert caught.value.code.startswith("config")
+    assert "\n" not in caught.value.code
+    return caught.value.code
 
 
 def copy_repository(to):

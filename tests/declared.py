@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from real_data import ROOT
@@ -14,6 +15,7 @@ from real_data import ROOT
 SCRIPTS = ROOT / "scripts"
 
 
+@cache
 def reached(script):
     """Import all that a script imports, in a fresh interpreter, and list the library's files that were loaded."""
     tree = ast.parse((SCRIPTS / script).read_text())

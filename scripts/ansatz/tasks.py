@@ -1,6 +1,6 @@
 """Images and labels for kernel machines: a dataset's, or with noise that only some of a picture's pixels rise above.
 
-A task is one function with a decorator. Images are float32 on the scale 0..1, but for noise, and not normalised: as
+A task is one function with a decorator. Images are float32 and not normalised: a dataset's on the scale 0..1, as
 Beaglehole, Radhakrishnan, Pandit and Belkin (2023), section 3, have them, after Karp, Winston, Li and Singh (2021).
 """
 
@@ -32,20 +32,21 @@ TASKS: dict[str, Callable[..., Task]] = {}
 def task(make: Callable[..., Task]) -> Callable[..., Task]:
     """Register a task under its function's name.
 
-    It is called with the dataset (None, where there is none) and, by keyword, noise, frame, train, test and seed.
+    It is called with the dataset (None, where it takes none) and, by keyword, train, test, seed and what else of a
+    configuration's section it takes.
     """
     TASKS[make.__name__] = make
     return make
 
 
 @task
-def images(data: Dataset, *, train: int, test: int, seed: int, **_: object) -> Task:
+def images(data: Dataset, *, train: int, test: int, seed: int) -> Task:
     """Return images of a dataset as they are, those to learn from of its training and validation part."""
     return Task(*_sampled(data, ("train", "validation"), train, seed), *_sampled(data, ("test",), test, seed))
 
 
 @task
-def framed(data: Dataset, *, noise: float, frame: int, train: int, test: int, seed: int, **_: object) -> Task:
+def framed(data: Dataset, *, noise: float, frame: int, train: int, test: int, seed: int) -> Task:
     """Return a dataset's images, each anywhere in a square of noise, N(0, noise / 4), of `frame` pixels a side.
 
     For one seed, all levels of noise have the same images at the same places in multiples of the same noise.
@@ -67,7 +68,7 @@ def framed(data: Dataset, *, noise: float, frame: int, train: int, test: int, se
 
 
 @task
-def bars(data: None, *, noise: float, train: int, test: int, seed: int, **_: object) -> Task:
+def bars(data: None, *, noise: float, train: int, test: int, seed: int) -> Task:
     """Return grey images of noise, N(0, noise / 32), in which one row of 16, of length 1, is white or black: the class.
 
     For one seed, all levels of noise have the same bars in multiples of the same noise.

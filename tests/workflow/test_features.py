@@ -10,7 +10,7 @@ from PIL import Image
 
 from ansatz.networks import build, save_weights
 from ansatz.store import ALIGNMENT
-from clone import Clone, copy_repository
+from clone import Clone, copy_repository, refusal, small_study
 from declared import named_library, reached, rules
 
 TRAINING = {"epochs": 2, "batch_size": 16, "learning_rate": 0.01, "optimizer": "adam"}
@@ -165,14 +165,28 @@ MISTAKES = {
         "config.ansatz.trained.a.vary.width: [1, 1.0] has non-unique elements",
     ),
     "picture that is a folder": ({"pictures": ["config"]}, "config.pictures.0: 'config' is a folder; name its images"),
-    "no section": ({}, "config.ansatz: missing"),
 }
 
 
 @pytest.mark.parametrize(("changes", "line"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line(clone, changes, line):
-    clone.configure(**changes)
-    done = clone.snakemake("ansatz", "--dry-run", check=False)
+def test_a_mistake_is_one_line(changes, line):
+    assert line in refusal(small_study(**changes))
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("ansatz", "config.ansatz: missing"),
+        ("results/test/ansatz/lenet/lenet/digits/seed0/correlations.csv", "config.ansatz: lenet/lenet/digits/seed0 is"),
+        (
+            "results/test/evolution/lennet/evolution.h5",
+            "config.evolution: lennet is not configured; the nearest is lenet",
+        ),
+    ],
+)
+def test_a_target_that_is_not_configured_is_one_line(clone, target, line):
+    clone.configure(evolution=SECTIONS["evolution"])
+    done = clone.snakemake(target, "--dry-run", check=False)
     assert done.returncode != 0
     assert line in done.stdout
     assert "Traceback" not in done.stdout

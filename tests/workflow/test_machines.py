@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ansatz.store import SCORES
-from clone import Clone, copy_repository
+from clone import Clone, copy_repository, refusal, small_study
 from declared import named_library, reached, rules
 
 SMALL = {"train": 30, "test": 20, "iterations": 1, "samples": 4, "depth": 2, "width": 4}
@@ -110,6 +110,11 @@ def test_an_option_reruns_the_machines_that_have_it_and_its_place_none(to_change
     assert to_change.planned("kernels")["run_machine"] == 2  # the CNN's, at two levels of noise
 
 
+def test_the_published_experiments_are_a_plan(clone):
+    machines = 6 * 5 * 4 + 4 * 3 * 4 + 5 * 3 * 6  # levels of noise or datasets, seeds, machines
+    assert clone.planned("kernels", config="config/kernels.yaml")["run_machine"] == machines
+
+
 def test_levels_of_noise_that_are_nearly_one_are_two(clone):
     clone.configure(kernels={"a": {"task": "bars", "noise": [0.1234567, 0.12345678, 1, 1e-9], "machines": ["cntk"]}})
     assert clone.planned("kernels")["run_machine"] == 4
@@ -144,11 +149,16 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("section", "line"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line(clone, section, line):
-    clone.configure(kernels={"a": section})
-    done = clone.snakemake("kernels", "--dry-run", check=False)
+def test_a_mistake_is_one_line(section, line):
+    assert line in refusal(small_study(kernels={"a": section}))
+
+
+def test_a_target_that_is_not_configured_is_one_line(clone):
+    clone.configure(**SECTIONS)
+    done = clone.snakemake("results/test/kernels/bars/bars/noise1/cnttk/seed0/scores.csv", "--dry-run", check=False)
     assert done.returncode != 0
-    assert line in done.stdout
+    wrong, nearest = (f"bars/bars/noise1/{machine}/seed0" for machine in ("cnttk", "cntk"))
+    assert f"config.kernels: {wrong} is not configured; the nearest is {nearest}" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -94,7 +94,10 @@ def test_enums_are_the_codes_registries():
 
 def test_machines_and_their_options_are_the_codes():
     section = SCHEMA["properties"]["kernels"]["additionalProperties"]["properties"]
-    assert sorted(section["task"]["enum"]) == sorted(TASKS)
+    assert section["task"]["enum"] == list(TASKS) == list(SCHEMA["$defs"]["task_options"]["const"])
+    for name, make in TASKS.items():
+        taken = {*SCHEMA["$defs"]["task_options"]["const"][name], "train", "test", "seed"}
+        assert taken - {"datasets"} == set(inspect.signature(make).parameters) - {"data"}, name
     assert section["machines"]["items"]["enum"] == list(MACHINES) == list(NAMES) == list(MACHINE_LOOKS)
     options = SCHEMA["$defs"]["machine_options"]["const"]
     assert list(options) == list(MACHINES)
@@ -103,7 +106,7 @@ def test_machines_and_their_options_are_the_codes():
     made = {name: make({"training": {}}) for name, make in MACHINES.items()}
     for name, keys in options.items():
         assert set(keys) <= {key.rpartition("__")[2] for key in made[name].get_params()} | {"training"}, name
-    assert all(section[name]["enum"] == list(CHOICES[name]) for name in ("sample", "selection", "alphas", "best_m"))
+    assert all(section[name]["enum"] == list(CHOICES[name]) for name in section.keys() & CHOICES.keys())
     assert set(section["nonlinearity"]["enum"]) == set(NONLINEARITIES)
     signatures = [inspect.signature(machine).parameters for machine in (ConvRFM, DeepConvRFM)]
     defaults = {name: one.default for parameters in signatures for name, one in parameters.items()}
@@ -154,7 +157,7 @@ def test_every_dataset_is_documented():
 
 
 def test_schema_and_study_stand_at_the_top_of_each_configuration():
-    for name in ("config.yaml", "study.yaml", "ansatz.yaml"):
+    for name in ("config.yaml", "study.yaml", "ansatz.yaml", "kernels.yaml"):
         assert (ROOT / "config" / name).read_text().startswith("# yaml-language-server: $schema=")
 
 

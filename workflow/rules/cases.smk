@@ -1,14 +1,29 @@
 """
-Needs: the configuration. Makes: the networks that `ansatz` compares and `evolution` follows, and what their rules ask about them.
+Needs: the configuration. Makes: the networks that `ansatz` compares and `evolution` follows, and the machines of `kernels`, by their
+place in paths, and what rules ask about them.
 """
 
+import difflib
 from itertools import product
+
+
+class Configured(dict):
+    """What is configured of a kind, by its name in paths; where a target has another name, one line says so."""
+
+    def __init__(self, kind, found=()):
+        super().__init__(found)
+        self.kind = kind
+
+    def __missing__(self, name):
+        near = difflib.get_close_matches(name, self, n=1, cutoff=0)
+        sys.exit(f"config.{self.kind}: {name} is not configured{f'; the nearest is {near[0]}' if near else ''}")
+
 
 ANSATZ = config.get("ansatz", {})
 ALIGNMENT = f"{RESULTS}/ansatz"
 TRAINED = f"{ALIGNMENT}/{{case}}/trained.pt"
-PICTURES = {Path(str(picture)).stem: picture for picture in config["pictures"]}
-EVOLUTION = config.get("evolution", {})
+PICTURES = Configured("pictures", {Path(str(picture)).stem: picture for picture in config["pictures"]})
+EVOLUTION = Configured("evolution", config.get("evolution", {}))
 EVOLVED = f"{RESULTS}/evolution"
 STAGES = ["curves", "correlation", "nfm", "filters", "outputs"]
 
@@ -99,15 +114,21 @@ def file_of_picture(wildcards):
 def learning_cases(experiment, settings):
     """An experiment's kernel machines: path -> what its rules need to know."""
     for dataset, noise, machine, seed in product(
-        settings["datasets"] or ["bars"], settings["noise"], settings["machines"], settings["seeds"]
+        images_named(settings), settings["noise"], settings["machines"], settings["seeds"]
     ):
-        sizes = ("train", "test", "frame") if settings["task"] == "framed" else ("train", "test")
+        known = settings | {"noise": noise, "seed": seed}
+        taken = ["train", "test", "seed", *TASK_OPTIONS[settings["task"]]]
         yield f"{experiment}/{dataset}/noise{level(noise)}/{machine}/seed{seed}", {
             "dataset": dataset if settings["datasets"] else None,
             "task": settings["task"],
-            "images": {key: settings[key] for key in sizes} | {"noise": noise, "seed": seed},
+            "images": {key: known[key] for key in taken if key != "datasets"},
             "options": {key: in_order(settings[key]) for key in MACHINE_OPTIONS[machine]},
         }
+
+
+def images_named(settings):
+    """How paths name the images of an experiment: by their datasets, or by the task that draws its own."""
+    return settings["datasets"] or [settings["task"]]
 
 
 def level(noise):
@@ -155,7 +176,7 @@ def pictured_tasks(pattern):
         for file in expand(
             pattern,
             experiment=experiment,
-            dataset=settings["datasets"] or ["bars"],
+            dataset=images_named(settings),
             noise=[level(noise) for noise in settings["noise"]],
             seed=settings["seeds"][0],
         )
@@ -196,15 +217,16 @@ def evolving_start(wildcards):
     return {"name": EVOLUTION[wildcards.experiment]["initializer"]}
 
 
-KERNELS = config.get("kernels", {})
+KERNELS = Configured("kernels", config.get("kernels", {}))
+TASK_OPTIONS = SCHEMA["$defs"]["task_options"]["const"]
 MACHINE_OPTIONS = SCHEMA["$defs"]["machine_options"]["const"]
 SCORED = ["noise", "improvement", "layers"]
 LEARNT = f"{RESULTS}/kernels"
 LEARNER = "{experiment}/{dataset}/noise{noise}/{machine}/seed{seed}"
-LEARNING = {}
+LEARNING = Configured("kernels")
 for _experiment, _settings in KERNELS.items():
     LEARNING |= dict(learning_cases(_experiment, _settings))
-CASES = dict(pretrained_cases(ANSATZ["pretrained"])) if "pretrained" in ANSATZ else {}
+CASES = Configured("ansatz", pretrained_cases(ANSATZ["pretrained"]) if "pretrained" in ANSATZ else ())
 for _experiment, _settings in ANSATZ.get("trained", {}).items():
     CASES |= dict(trained_cases(_experiment, _settings))
 PICTURED = [name for name, known in CASES.items() if known["pictures"]]

@@ -167,12 +167,15 @@ def wrong_networks(config, schema):
 def wrong_tasks(config, schema):
     """Yield what is wrong with the tasks of kernel machines, a line each."""
     for name, part in config.get("kernels", {}).items():
-        if part["task"] == "bars" and part["datasets"]:
-            yield f"kernels.{name}.datasets: {', '.join(part['datasets'])}, but the task bars draws its own images"
-        if part["task"] != "bars" and not part["datasets"]:
-            yield f"kernels.{name}.datasets: missing, of whose images the task {part['task']} is made"
-        if part["task"] == "images" and part["noise"] != [0]:
-            yield f"kernels.{name}.noise: {part['noise']}, but the task images has none; framed and bars have"
+        task = part["task"]
+        options = schema["$defs"]["task_options"]["const"]
+        if part["datasets"] and "datasets" not in options[task]:
+            yield f"kernels.{name}.datasets: {', '.join(part['datasets'])}, but the task {task} draws its own images"
+        if not part["datasets"] and "datasets" in options[task]:
+            yield f"kernels.{name}.datasets: missing, of whose images the task {task} is made"
+        if part["noise"] != [0] and "noise" not in options[task]:
+            noisy = [other for other in options if "noise" in options[other]]
+            yield f"kernels.{name}.noise: {part['noise']}, but the task {task} has none; {' and '.join(noisy)} have"
         if "cntk" not in part["machines"]:
             yield f"kernels.{name}.machines: cntk is missing, with which the others are compared"
 
