@@ -22,7 +22,7 @@ with job(snakemake.log[0]):
         name = machine_figures.NAMES[machine]
         values, leading = pictures.eigenvectors(matrix, EIGENVECTORS)
         vectors[name], shares[name] = leading.numpy(), (values / matrix.trace()).numpy()
-    eigenvectors, looks = snakemake.output[:2], snakemake.output[2:]  # each as .png and .svg
-    nothing = figures.note("no machine has learnt features")
-    figures.save(figures.patches(vectors, shares) if learnt else nothing, *eigenvectors)
-    figures.save(machine_figures.looks(learnt) if learnt else nothing, *looks)
+    nothing, files = figures.note("no machine has learnt features"), snakemake.output
+    eigenvectors = figures.patches(vectors, shares) if learnt else nothing
+    figures.save(eigenvectors, files.eigenvectors_png, files.eigenvectors_svg)
+    figures.save(machine_figures.looks(learnt) if learnt else nothing, files.looks_png, files.looks_svg)

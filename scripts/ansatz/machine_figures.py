@@ -68,7 +68,7 @@ SCORE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
 
 
 def looks(learnt: Mapping[str, Learnt]) -> Figure:
-    """Draw images, and below each what the layers of machines let through of it, each in its own scale.
+    """Draw images, and below each what machines let through of it, layer beside layer, each in its own scale.
 
     Parameters
     ----------
@@ -77,10 +77,11 @@ def looks(learnt: Mapping[str, Learnt]) -> Figure:
     """
     images = next(iter(learnt.values())).images
     rows = [("image", [np.moveaxis(_scaled(image), 0, -1) for image in images])]
-    for machine, one in learnt.items():
-        several = len(one.looks) > 1
-        for number, maps in enumerate(one.looks.values(), 1):
-            rows.append((NAMES[machine] + (f"\nlayer {number}" if several else ""), [_scaled(map_) for map_ in maps]))
+    for number in range(max(len(one.looks) for one in learnt.values())):
+        for machine, one in learnt.items():
+            for maps in list(one.looks.values())[number : number + 1]:
+                layer = f"\nlayer {number + 1}" if len(one.looks) > 1 else ""
+                rows.append((NAMES[machine] + layer, [_scaled(map_) for map_ in maps]))
     ratio = images.shape[2] / images.shape[3]
     with mpl.rc_context(FRAMED):
         figure = Figure(figsize=(SIDE * len(images) + 0.9, SIDE * ratio * len(rows) + 0.1), layout="compressed")

@@ -22,6 +22,8 @@ from ansatz.seeds import stream
 from ansatz.store import Learnt
 from ansatz.training import Protocol, Run, train
 
+CNN_PROTOCOL = Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100, batch_size=128)
+
 
 class ConvNet(ImageClassifier):
     """The convolutional network whose kernel is the CNTK, of finite width, trained on cross-entropy.
@@ -33,7 +35,8 @@ class ConvNet(ImageClassifier):
         positions.
     protocol : Protocol, optional
         By default Adam at a rate of 5e-4 for 100 epochs at most: as many are taken as are best on a fifth of the
-        images, held out; then it is trained anew on all of them.
+        images, held out; then it is trained anew on all of them. Of its `compile`, ``auto`` is no: such a network would
+        not gain by it.
     device : str
     memory : int, optional
     random_state : int or RandomState, optional
@@ -73,8 +76,8 @@ class ConvNet(ImageClassifier):
         t = torch.from_numpy(labels).to(x.device)
         memory = self.memory or working_memory(x.device)
         self.initial_ = self._network(x.shape[1:], len(self.classes_), seed)
-        protocol = self.protocol or Protocol(optimizer="adam", learning_rate=5e-4, weight_decay=0, epochs=100)
-        protocol = replace(protocol, compile=False)  # such a network would not gain by it
+        protocol = self.protocol or CNN_PROTOCOL
+        protocol = replace(protocol, compile=protocol.compile is True)
 
         def trained(epochs: int, **rows: np.ndarray) -> Run:
             self.network_ = copy.deepcopy(self.initial_)
@@ -89,6 +92,11 @@ class ConvNet(ImageClassifier):
         selected = [row["selected"] for row in self.history_].index(True) + 1
         trained(selected, train=np.arange(len(x)))
         return self
+
+    @property
+    def feature_layers(self) -> int:
+        """How many layers learn features."""
+        return self.depth
 
     @torch.no_grad()
     def decision_function(self, X: Any) -> np.ndarray:
@@ -154,13 +162,10 @@ MACHINES: dict[str, Callable[[dict[str, Any]], ImageClassifier]] = {
 
 
 def scores(machine: ImageClassifier, x: np.ndarray, y: np.ndarray) -> Iterator[dict[str, float]]:
-    """Yield the accuracies of a fitted machine: of a deep one with each number of layers that learn features."""
-    if isinstance(machine, DeepConvRFM):
-        for layers, predicted in enumerate(machine.staged_predict(x), 1):
-            yield {"layers": layers, "accuracy": float((predicted == y).mean())}
-    else:
-        layers = machine.depth if isinstance(machine, ConvNet) else int(machine.iterations > 0)
-        yield {"layers": layers, "accuracy": float(machine.score(x, y))}
+    """Yield the accuracies of a fitted machine at each of its stages, the last of which has all its layers."""
+    stages = list(machine.staged_predict(x))
+    for layers, predicted in enumerate(stages, machine.feature_layers + 1 - len(stages)):
+        yield {"layers": layers, "accuracy": float((predicted == y).mean())}
 
 
 def learnt(machine: ImageClassifier, images: np.ndarray) -> Learnt:

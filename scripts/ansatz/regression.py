@@ -27,7 +27,7 @@ class KernelRidge:
     factor : Tensor or None
         What patches are multiplied by, (rank, patch).
     scale : float
-        The largest entry of the kernel, by which it is divided, so that ridges mean the same for all kernels.
+        The largest entry of the kernel of the images, by which it is divided, so that ridges mean the same for all.
     ridges : list of float
     alphas : Tensor
         (ridges, n, outputs).
@@ -84,9 +84,8 @@ def kernel_ridge(
     """
     matrix = kernel_matrix(kernel, x, factor=factor, memory=memory).double()
     scale = _largest(matrix)
-    solved = [_cholesky(matrix / scale, ridge) for ridge in ridges]
-    alphas = torch.stack([torch.cholesky_solve(y.double(), lower) for lower, _ in solved])  # (ridges, n, outputs)
-    return KernelRidge(kernel, x, factor, scale, [ridge for _, ridge in solved], alphas, memory)
+    taken, alphas = _solved(matrix.div_(scale), y.double(), ridges)
+    return KernelRidge(kernel, x, factor, scale, taken, alphas, memory)
 
 
 def nystroem(
@@ -102,7 +101,7 @@ def nystroem(
     """Minimize ``|f(x) - y|² + ridge |f|²`` over f that are sums over m centres alone (Williams and Seeger, 2000).
 
     With all images as centres it is `kernel_ridge`. It takes n m kernel values, which are never kept, n m² operations
-    and m² numbers of memory, where the direct solution takes n²/2, n³/3 and n².
+    and 4 m² numbers of memory, where the direct solution takes n²/2, n³/3 and 2 n².
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ def nystroem(
     """
     among = kernel_matrix(kernel, centres, factor=factor, memory=memory).double()  # (m, m)
     scale = _largest(among)
-    lower, _ = _cholesky(among / scale, torch.finfo(x.dtype).eps)
+    lower, _ = _cholesky(among / scale, torch.finfo(x.dtype).eps, "ridge among centres")
     seconds, moments = torch.zeros_like(among), among.new_zeros(len(centres), y.shape[1])
     rows = max(1, memory // (4 * 8 * len(centres)))
     for some, targets in zip(x.split(rows), y.double().split(rows), strict=True):
@@ -121,10 +120,9 @@ def nystroem(
         features = torch.linalg.solve_triangular(lower, between, upper=False)  # of which K is about the inner products
         seconds.addmm_(features, features.mT)
         moments += features @ targets
-    solved = [_cholesky(seconds, ridge) for ridge in ridges]
-    weights = torch.stack([torch.cholesky_solve(moments, root) for root, _ in solved])  # (ridges, m, outputs)
+    taken, weights = _solved(seconds, moments, ridges)
     alphas = torch.linalg.solve_triangular(lower.mT, weights, upper=True)
-    return KernelRidge(kernel, centres, factor, scale, [ridge for _, ridge in solved], alphas, memory)
+    return KernelRidge(kernel, centres, factor, scale, taken, alphas, memory)
 
 
 def _largest(matrix: torch.Tensor) -> float:
@@ -134,16 +132,30 @@ def _largest(matrix: torch.Tensor) -> float:
     return largest
 
 
-def _cholesky(matrix: torch.Tensor, ridge: float) -> tuple[torch.Tensor, float]:
+def _solved(matrix: torch.Tensor, y: torch.Tensor, ridges: Sequence[float]) -> tuple[list[float], torch.Tensor]:
+    """Solve ``(matrix + ridge I) x = y``, (n, outputs); return the ridges taken, and all x, (ridges, n, outputs)."""
+    taken, found = [], []
+    for wanted in ridges:
+        lower, ridge = _cholesky(matrix, wanted)
+        taken.append(ridge)
+        half = torch.linalg.solve_triangular(
+            lower, y, upper=False
+        )  # (n, outputs); cholesky_solve would copy the factor
+        found.append(torch.linalg.solve_triangular(lower.mT, half, upper=True))
+        del lower  # before the next one is made
+    return taken, torch.stack(found)
+
+
+def _cholesky(matrix: torch.Tensor, ridge: float, name: str = "ridge") -> tuple[torch.Tensor, float]:
     """Return the Cholesky factor of ``matrix + ridge I``, and the ridge, which grows until there is one."""
-    wanted = ridge
+    wanted, failed = ridge, torch.empty((), dtype=torch.int32, device=matrix.device)
     while ridge <= max(LARGEST, wanted):
-        shifted = matrix.clone()
-        shifted.diagonal().add_(ridge)
-        lower, failed = torch.linalg.cholesky_ex(shifted)
+        lower = torch.empty_like(matrix).mT.copy_(matrix)  # LAPACK counts down columns, and so needs no other copy
+        lower.diagonal().add_(ridge)
+        torch.linalg.cholesky_ex(lower, out=(lower, failed))
         if not failed:
             if ridge > wanted:
-                LOG.warning("ridge %g is too small for the kernel's rounding; taking %g", wanted, ridge)
+                LOG.warning("%s %g is too small for the kernel's rounding; taking %g", name, wanted, ridge)
             return lower, ridge
         ridge = max(STEP * ridge, SMALLEST)
-    raise UserError(f"ridge: with {wanted:g}, and up to {LARGEST:g}, the kernel is not positive definite")
+    raise UserError(f"{name}: with {wanted:g}, and up to {LARGEST:g}, the kernel is not positive definite")

@@ -32,7 +32,7 @@ from ansatz.seeds import stream
 
 LOG = logging.getLogger(__name__)
 VALIDATION_SHARE = 0.2
-LONG = 1e12  # pairs of pixels over all iterations: minutes on a GPU, as estimated, not measured
+LONG = 1e12  # pairs of pixels over all iterations from which on compiling is to pay on a GPU: estimated, not measured
 CHOICES = {
     "kernel": KERNELS,
     "dtype": ("float32", "float64"),
@@ -41,6 +41,7 @@ CHOICES = {
     "selection": ("validation", "test"),
     "alphas": ("selected", "last_ridge"),
     "best_m": ("learned", "strict", "last"),
+    "norm": ("identity", "unit", "none"),
 }
 NONLINEARITIES: dict[str | None, Callable[[torch.Tensor], torch.Tensor]] = {None: lambda x: x, "relu": torch.relu}
 
@@ -52,7 +53,8 @@ class Iteration:
     Attributes
     ----------
     matrix : ndarray or None
-        The feature matrix M that its kernel had, (patch, patch); None in the first iteration, where it is the identity.
+        The feature matrix M that its kernel had, (patch, patch); None where it is the identity, as in the first
+        iteration, and wherever the AGOP before was 0.
     regression : KernelRidge
     accuracies, errors : list of float
         For each ridge, on the images that ridge and iteration are selected on: the share of right labels, and the
@@ -86,9 +88,18 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
             raise UserError(f"images: outputs are not finite in {outputs.dtype}; scale the images as those of fit")
         return found[:, 1] - found[:, 0] if len(self.classes_) == 2 else found
 
+    @property
+    def feature_layers(self) -> int:
+        """How many layers learn features."""
+        raise NotImplementedError
+
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return a network, and the feature matrices of its convolutions' inputs, by layer."""
         raise NotImplementedError
+
+    def staged_predict(self, X: Any) -> Iterator[np.ndarray]:
+        """Yield labels, (n,), layer by layer, where layers predict by themselves; or those of `predict` alone."""
+        yield self.predict(X)
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
@@ -155,6 +166,9 @@ class ConvRFM(ImageClassifier):
     power, threshold : float
         M is AGOP to this power, where patches are multiplied by ``M^(1/2)``; this share of the smallest eigenvalues of
         ``M^(1/2)`` is taken for 0 there, though not in `M_`.
+    norm : {"identity", "unit", "none"}
+        The trace of M, which to cntk and nngp is all one, and to laplace another bandwidth: the patch's size, as the
+        identity has it; 1, as in the authors' code; or as AGOP comes.
     selection : {"validation", "test"}
         On what ridge and iteration are selected: a fifth of the training images, after which the selected regression is
         repeated on all of them; or the images given to `fit`, as the authors' code does, whose accuracy then is no
@@ -163,11 +177,12 @@ class ConvRFM(ImageClassifier):
         Whose AGOP is taken in each iteration: the best ridge's, or the last one's, as the authors' code does.
     best_m : {"learned", "strict", "last"}
         Which matrix is passed on as `M_`: that of the best iteration but the first; that of the best, which is none
-        where the first is as accurate, as in the authors' code, which also looks at accuracies alone; or the last.
+        where the first is as accurate, as in the authors' code; or the last. With `strict`, ridge and iteration are
+        selected by their accuracy alone, the first among equals, as there; otherwise errors decide among equals.
     dtype : {"float32", "float64"}
         What kernels are computed in.
     compile : {"auto", True, False}
-        Whether kernels are compiled: ``auto`` is yes on a GPU, in what takes minutes there.
+        Whether kernels are compiled: ``auto`` is yes on a GPU, where `LONG` says so.
     device : str
     memory : int, optional
         Bytes that tiles of kernels may take; by default as `ansatz.devices.working_memory` has it.
@@ -176,8 +191,7 @@ class ConvRFM(ImageClassifier):
     Attributes
     ----------
     M_ : ndarray or None
-        The feature matrix over patches, (patch, patch), in the order channel, row, column; its trace is the patch's
-        size.
+        The feature matrix over patches, (patch, patch), in the order channel, row, column.
     alphas_ : ndarray
         (images, classes), beside the kernel divided by its largest entry.
     history_ : list of dict
@@ -207,6 +221,7 @@ class ConvRFM(ImageClassifier):
         selection: str = "validation",
         alphas: str = "selected",
         best_m: str = "learned",
+        norm: str = "identity",
         dtype: str = "float32",
         compile: bool | str = "auto",
         device: str = "cpu",
@@ -216,7 +231,7 @@ class ConvRFM(ImageClassifier):
         self.kernel, self.depth, self.patch_size, self.padding = kernel, depth, patch_size, padding
         self.bandwidth, self.iterations, self.ridges, self.centres = bandwidth, iterations, ridges, centres
         self.samples, self.sample, self.power, self.threshold = samples, sample, power, threshold
-        self.selection, self.alphas, self.best_m = selection, alphas, best_m
+        self.selection, self.alphas, self.best_m, self.norm = selection, alphas, best_m, norm
         self.dtype, self.compile, self.device, self.memory = dtype, compile, device, memory
         self.random_state = random_state
 
@@ -252,11 +267,10 @@ class ConvRFM(ImageClassifier):
             selected_on = x[aside], labels[aside]
             x_learn, t_learn = x[rest], targets[rest]
         self._iterate(kernel, x_learn, t_learn, selected_on, rng)
-        self._select()
+        self.regression_, self._ridge = self._selected()
         if self.selection == "validation":
-            chosen, ridge = self.iterations_[self.iteration_], self._best_ridge(self.iterations_[self.iteration_])
-            factor, wanted = chosen.regression.factor, [chosen.regression.ridges[ridge]]
-            self.regression_, self._ridge = self._regress(kernel, x, targets, wanted, factor, rng), 0
+            factor, ridge = self.regression_.factor, self.regression_.ridges[self._ridge]
+            self.regression_, self._ridge = self._regress(kernel, x, targets, [ridge], factor, rng), 0
         self.alphas_ = self.regression_.alphas[self._ridge].cpu().numpy()
         return self
 
@@ -264,6 +278,11 @@ class ConvRFM(ImageClassifier):
         """Return the outputs, (n, classes); of two classes, the second's less the first's, (n,)."""
         images = self._images(self._checked(X))
         return self._decisions(self.regression_.outputs(images)[self._ridge])
+
+    @property
+    def feature_layers(self) -> int:
+        """One, unless it is the plain kernel machine."""
+        return int(self.iterations > 0)
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return a convolution as large as the patches, called 0, and `M_`; nothing where that is none."""
@@ -315,12 +334,12 @@ class ConvRFM(ImageClassifier):
     ) -> None:
         images, labels = selected_on
         right = torch.from_numpy(labels).to(x.device)
+        one_hot = torch.eye(targets.shape[1], dtype=torch.float64, device=x.device)[right]
         matrix, factor = None, None
         self.iterations_ = []
         for number in range(self.iterations + 1):
             regression = self._regress(kernel, x, targets, self.ridges, factor, rng)
             outputs = regression.outputs(images).double()  # (ridges, n, classes)
-            one_hot = torch.eye(targets.shape[1], dtype=torch.float64, device=x.device)[right]
             accuracies = (outputs.argmax(2) == right).double().mean(1).tolist()
             errors = (outputs - one_hot).square().sum(2).mean(1).tolist()
             self.iterations_.append(Iteration(matrix, regression, accuracies, errors))
@@ -353,25 +372,28 @@ class ConvRFM(ImageClassifier):
         if not values[-1] > 0:
             LOG.warning("the AGOP is 0, as the predictor is constant near images: there are no features to learn")
             return None, None
-        values = (values / values[-1]).clamp_min(0) ** self.power
-        values *= len(values) / values.sum()
+        relative = (values / values[-1]).clamp_min(0) ** self.power
+        total = relative.sum()
+        trace = {"identity": len(values), "unit": 1, "none": values[-1] ** self.power * total}[self.norm]
+        values = relative * (trace / total)
         matrix = (vectors * values) @ vectors.mT
         values[: int(self.threshold * len(values))] = 0
         kept = values > 0
         factor = values[kept].sqrt().unsqueeze(1) * vectors[:, kept].mT  # (rank, patch)
         return matrix.cpu().numpy(), factor.to(x)
 
-    def _select(self) -> None:
+    def _selected(self) -> tuple[KernelRidge, int]:
+        """Set iteration and M; return the regression, and which of its ridges."""
         ranks = [self._rank(one, self._best_ridge(one)) for one in self.iterations_]
         self.iteration_ = ranks.index(max(ranks))
         chosen = self.iterations_[self.iteration_]
-        self.regression_, self._ridge = chosen.regression, self._best_ridge(chosen)
         if self.best_m == "last" or len(ranks) == 1:
             self.M_ = self.iterations_[-1].matrix
         elif self.best_m == "strict":
             self.M_ = chosen.matrix
         else:
             self.M_ = self.iterations_[1 + ranks[1:].index(max(ranks[1:]))].matrix
+        return chosen.regression, self._best_ridge(chosen)
 
     def _rank(self, one: Iteration, ridge: int) -> tuple[float, ...]:
         """Return what is the larger the better; among equals the first is taken."""
@@ -387,7 +409,7 @@ class ConvRFM(ImageClassifier):
         taken = signature(make).parameters
         wanted = {name: value for name, value in self.get_params().items() if name in taken}
         kernel = make(**{name: int(value) if isinstance(value, Integral) else value for name, value in wanted.items()})
-        pairs = (self.iterations + 1) * len(x) ** 2 * x[0, 0].numel()
+        pairs = (self.iterations + 1) * len(x) * min(len(x), self.centres or len(x)) * x[0, 0].numel()
         return compiled(kernel) if compiles("compile", self.compile, x.device, long=pairs >= LONG) else kernel
 
     def _check_parameters(self) -> None:
@@ -439,7 +461,7 @@ class DeepConvRFM(ImageClassifier):
     machines_ : list of ConvRFM
     filters_ : list of ndarray
         Between them, (width, channels, patch_size, patch_size).
-    M_ : list of ndarray
+    M_ : list of ndarray or None
         Of each machine.
     alphas_, classes_
         As for the last `ConvRFM`.
@@ -496,6 +518,11 @@ class DeepConvRFM(ImageClassifier):
         for layer, machine in enumerate(self.machines_):
             yield machine.predict(X)
             X = self._layer(X, layer) if layer < len(self.filters_) else X
+
+    @property
+    def feature_layers(self) -> int:
+        """How many machines there are."""
+        return len(self.machines_)
 
     def features(self) -> tuple[nn.Module, dict[str, FeatureMatrix]]:
         """Return the layers of filters and a last convolution as large as the patches, and the matrix of each."""

@@ -1,10 +1,13 @@
 """The network that kernel machines are compared with, and the registry that makes them all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.utils.estimator_checks import check_estimator
 
+from ansatz import machines
 from ansatz.errors import UserError
 from ansatz.machines import MACHINES, ConvNet, learnt, scores
 from ansatz.rfm import ConvRFM, DeepConvRFM
@@ -43,6 +46,20 @@ def test_the_same_random_state_gives_the_same_bits(stripes):
 
 def test_it_is_an_estimator_of_scikit_learn():
     check_estimator(ConvNet(depth=1, patch_size=1, width=32, protocol=PROTOCOL))
+
+
+@pytest.mark.parametrize(("compile", "expected"), [("auto", False), (True, True), (False, False)])
+def test_it_is_compiled_where_that_is_asked_for(stripes, monkeypatch, compile, expected):
+    x, y = stripes
+    asked, train = [], machines.train
+
+    def watched(network, parts, protocol, **options):
+        asked.append(protocol.compile)
+        return train(network, parts, replace(protocol, compile=False), **options)
+
+    monkeypatch.setattr(machines, "train", watched)
+    ConvNet(depth=1, width=2, protocol=Protocol(epochs=1, compile=compile)).fit(x, y)
+    assert asked == [expected, expected]
 
 
 def test_its_features_are_of_what_training_added_to_the_filters(stripes):

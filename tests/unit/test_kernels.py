@@ -290,6 +290,43 @@ def test_tiles_take_no_more_memory_than_given(monkeypatch, memory):
     assert kernels.ARRAYS * max(seen) <= memory
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_gpu_computes_the_same(name, fused):
+    kernel, (x, z) = KERNELS[name](), photographs()
+    on_gpu = kernels.compiled(kernel) if fused else kernel
+    x, z, alphas = x.double(), z.double(), torch.randn(len(x), 3).double()
+    assert_near(kernel_matrix(on_gpu, x.cuda()).cpu(), kernel_matrix(kernel, x), 1e-9)
+    found = predictor_agop(on_gpu, x.cuda(), alphas.cuda(), z.cuda()).cpu()
+    assert_near(found, predictor_agop(kernel, x, alphas, z), 1e-9)
+
+
+def test_each_pair_of_a_kernel_of_x_is_computed_once(monkeypatch):
+    """But for the pairs in tiles on the diagonal, which are whole."""
+    seen, values = [], CNTK.values
+    monkeypatch.setattr(
+        CNTK, "values", lambda self, q12, *others: seen.append(q12[0, 0].numel()) or values(self, q12, *others)
+    )
+    for memory in (10**5, 10**6):  # of which tiles are smaller than blocks of patches, and of which blocks are
+        seen.clear()
+        kernel_matrix(CNTK(2), torch.randn(100, 1, 6, 6), memory=memory)
+        assert max(seen) < 100**2 / 10
+        assert 100**2 / 2 <= sum(seen) <= 100**2 / 2 + 100 * max(seen) ** 0.5
+
+
+@pytest.mark.parametrize("memory", [10**5, 10**6])
+def test_an_agop_takes_no_more_memory_than_given(monkeypatch, memory):
+    """A third for as many arrays of a tile as there may be at a time, and one for the gradients."""
+    seen, derivatives = [], CNTK.derivatives
+    monkeypatch.setattr(
+        CNTK, "derivatives", lambda self, q12, *others: seen.append(q12.nbytes) or derivatives(self, q12, *others)
+    )
+    predictor_agop(CNTK(2), torch.randn(60, 1, 6, 6), torch.randn(60, 3), torch.randn(20, 1, 6, 6), memory=memory)
+    assert len(seen) > 1
+    assert kernels.ARRAYS * max(seen) <= memory
+
+
 @settings(max_examples=30)
 @given(cases(integers=False))
 def test_a_kernel_of_x_is_that_of_x_and_x(case):

@@ -67,13 +67,15 @@ def test_looks_are_a_row_a_layer_below_the_images():
     images, rng = np.zeros((2, 1, 4, 6), np.float32), np.random.default_rng(0)
     learnt = {
         "convrfm": Learnt(images, {}, {}, {"0": rng.random((2, 4, 6))}),
+        "deep_convrfm": Learnt(images, {}, {}, {"0": rng.random((2, 4, 6)), "2": rng.random((2, 4, 6))}),
         "cnn": Learnt(images, {}, {}, {"0": rng.random((2, 4, 6)), "2": np.ones((2, 4, 6))}),
     }
     figure = machine_figures.looks(learnt)
     labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
-    assert labels == ["image", "ConvRFM", "CNN\nlayer 1", "CNN\nlayer 2"]
+    deep, cnn = ([f"{name}\nlayer {number}" for number in (1, 2)] for name in ("Deep ConvRFM", "CNN"))
+    assert labels == ["image", "ConvRFM", deep[0], cnn[0], deep[1], cnn[1]]  # layers side by side
     shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
-    assert len(shown) == 8
+    assert len(shown) == 12
     first = learnt["convrfm"].looks["0"][0]
     assert shown[2] == pytest.approx((first - first.min()) / np.ptp(first))
     assert all(axes.spines["top"].get_visible() for axes in figure.axes)  # a white border is not the page

@@ -19,7 +19,7 @@ from ansatz import rfm
 from ansatz.errors import UserError
 from ansatz.kernels import CNTK, Laplace, kernel_matrix, predictor_agop
 from ansatz.regression import kernel_ridge
-from ansatz.rfm import ConvRFM, DeepConvRFM
+from ansatz.rfm import CHOICES, ConvRFM, DeepConvRFM
 from real_data import ROOT
 
 REFERENCE = ROOT.parent / "shared" / "reference" / "convrfm_digits_small.npz"
@@ -459,11 +459,11 @@ def test_which_iteration_is_selected_and_whose_matrix_is_passed_on(best_m, accur
         iteration([0.1, right], [0.0, error], f"M{number}" if number else None)
         for number, (right, error) in enumerate(zip(accuracies, errors, strict=True))
     ]
-    machine._select()
+    regression, ridge = machine._selected()
     assert machine.iteration_ == selected
     assert matrix == machine.M_
-    assert machine.regression_ is machine.iterations_[selected].regression
-    assert machine._ridge == 1
+    assert regression is machine.iterations_[selected].regression
+    assert ridge == 1
 
 
 def test_among_ridges_the_most_accurate_is_taken_then_the_one_of_the_smallest_error():
@@ -516,15 +516,33 @@ def test_memory_does_not_change_what_is_learnt():
     np.testing.assert_allclose(found.M_, expected.M_, rtol=1e-7, atol=1e-9)
 
 
-def test_a_compiled_kernel_is_the_same_and_outlives_a_file():
+@pytest.mark.parametrize("kernel", ["cntk", "laplace"])
+def test_a_compiled_kernel_is_the_same_and_outlives_a_file(kernel):
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     x, y = stripes()
-    plain, compiled = (small(kernel="laplace", dtype="float64", compile=on).fit(x, y) for on in (False, True))
+    plain, compiled = (small(kernel=kernel, dtype="float64", compile=on).fit(x, y) for on in (False, True))
     np.testing.assert_allclose(compiled.M_, plain.M_, rtol=0, atol=1e-9)
     np.testing.assert_allclose(compiled.alphas_, plain.alphas_, rtol=1e-8, atol=1e-8)
     assert type(compiled.regression_.kernel) is not type(plain.regression_.kernel)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(compiled)).predict(x), plain.predict(x))
+
+
+@pytest.mark.parametrize("kernel", ["cntk", "laplace"])
+def test_the_trace_of_m_is_another_bandwidth_and_nothing_to_the_cntk(kernel):
+    (x, y), (new, _) = stripes(), stripes(seed=1)
+    options = {"kernel": kernel, "iterations": 1, "sample": "first", "selection": "test", "alphas": "last_ridge"}
+    ones = {norm: small(norm=norm, **options).fit(x, y, x, y).iterations_ for norm in CHOICES["norm"]}
+    plain, agop = ones["none"][0].regression, ones["none"][1].matrix
+    np.testing.assert_allclose(agop, plain.agop(1, torch.tensor(x[:20])), rtol=0, atol=1e-12 * np.trace(agop))
+    ones = {norm: iterations[1] for norm, iterations in ones.items()}
+    assert np.trace(ones["identity"].matrix) == pytest.approx(9)
+    assert np.trace(ones["unit"].matrix) == pytest.approx(1)
+    shapes = [one.matrix / np.trace(one.matrix) for one in ones.values()]
+    outputs = [one.regression.outputs(torch.tensor(new)) for one in ones.values()]
+    for matrix, output in zip(shapes[1:], outputs[1:], strict=True):
+        np.testing.assert_allclose(matrix, shapes[0], rtol=0, atol=1e-12)
+        assert torch.allclose(output, outputs[0], rtol=1e-9, atol=1e-9) == (kernel == "cntk")
 
 
 def test_float32_is_near_float64():

@@ -1,12 +1,14 @@
 """The table's numbers against SciPy's and plain arithmetic."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from ansatz import statistics
-from ansatz.store import ALIGNMENT, Evolution, Followed
+from ansatz.store import ALIGNMENT, SCORES, Evolution, Followed
 
 
 def runs(values, dataset="digits", test=None, diverged=()):
@@ -47,6 +49,53 @@ def test_runs_pair_by_seed_not_by_position():
     a, b = (statistics.summarize(r).set_index("initializer").loc["nfm"] for r in (runs(VALUES), shuffled))
     assert a.difference == pytest.approx(b.difference)
     assert a.difference_low == pytest.approx(b.difference_low)
+
+
+MACHINES = {  # accuracies by machine and layers, of seeds 0, 1 and 2
+    ("cntk", 0): [0.70, 0.75, 0.71],
+    ("convrfm", 1): [0.80, 0.78, 0.83],
+    ("deep_convrfm", 1): [0.80, 0.78, 0.83],
+    ("deep_convrfm", 2): [0.79, 0.81, 0.86],
+}
+
+
+def of_machines(seeds=(0, 1, 2), noise=0.5):
+    rows = [
+        ("bars", "bars", noise, machine, seed, layers, MACHINES[machine, layers][seed], 250, 1000, 2.0 + seed)
+        for machine, layers in MACHINES
+        for seed in seeds
+    ]
+    return pd.DataFrame(rows, columns=SCORES)
+
+
+def test_machines_are_compared_with_the_plain_kernel_seed_by_seed_at_each_level_of_noise():
+    tidy = pd.concat([of_machines(), of_machines(noise=2).assign(accuracy=lambda one: one.accuracy**2)])
+    tidy = tidy.sample(frac=1, random_state=2)
+    summary = statistics.over_machines(tidy).set_index(["noise", "machine", "layers"])
+    assert len(summary) == 2 * len(MACHINES)
+    for (noise, machine, layers), row in summary.iterrows():
+        power = 1 if noise == 0.5 else 2
+        own, plain = (np.power(MACHINES[key], power) for key in ((machine, layers), ("cntk", 0)))
+        assert (row.seeds, row.train, row.test) == (3, 250, 1000)
+        assert (row.accuracy, row.seconds) == pytest.approx((own.mean(), 3.0))
+        assert row.accuracy_std == pytest.approx(own.std(ddof=1))
+        if machine == "cntk":
+            assert np.isnan([row.difference_low, row.difference_high]).all()
+        else:
+            expected = stats.ttest_rel(own, plain).confidence_interval(0.95)
+            found = [row.difference, row.difference_low, row.difference_high]
+            assert found == pytest.approx([(own - plain).mean(), expected.low, expected.high])
+
+
+def test_the_table_of_machines_says_how_they_differ_in_points():
+    lines = statistics.scores_to_markdown(statistics.over_machines(of_machines())).splitlines()
+    cells = {tuple(line.split("|")[i].strip() for i in (4, 5)): line.split("|") for line in lines if "bars" in line}
+    assert cells["cntk", "0"][9].strip() == "72.0 ± 2.6"
+    assert cells["cntk", "0"][10].strip() == ""
+    assert cells["deep_convrfm", "2"][9].strip() == "82.0 ± 3.6"
+    assert cells["deep_convrfm", "2"][10].strip() == "+10.0 [−1.4, +21.4]"
+    one = statistics.scores_to_markdown(statistics.over_machines(of_machines(seeds=(0,))))
+    assert re.search(r"\| convrfm .*\| 80\.0 +\| \+10\.0 +\|", one)
 
 
 def test_one_seed_has_no_spread():
