@@ -1,5 +1,7 @@
 """Kernels of images, and the AGOP of what they predict: neural-tangents, and ours, in float32 on the CPU.
 
+And regression from centres beside the direct one, which stands in the column of the plain way.
+
 neural-tangents wants versions of its own, so the program that uses it, `peer_neural_tangents.py`, is run by another
 Python, which ANSATZ_NEURAL_TANGENTS names (3.9 to 3.12); without it, our figures are shown alone::
 
@@ -27,6 +29,8 @@ import torch
 
 from ansatz.devices import take_device
 from ansatz.kernels import CNTK, kernel_matrix, predictor_agop
+from ansatz.regression import kernel_ridge, nystroem
+from ansatz.tasks import TASKS
 from benchmarks.measure import Row, alone, mark, spread
 
 PEER = "ANSATZ_NEURAL_TANGENTS"
@@ -36,6 +40,7 @@ SAMPLES, OUTPUTS = 20, 10
 DEPTH, PATCH_SIZE = 3, 3
 FIRST = 25  # images of a first call, which is not timed
 REPEATS = 3
+BARS, CENTRES, RIDGE = 2000, (200, 500, 1000), 1e-3  # of Nyström's rows
 TARGETS = {"kernel": 5, "AGOP": 20}  # times faster
 MEMORY = 0.5
 AGREEMENT = {"kernel": 1e-5, "AGOP": 1e-3}
@@ -155,10 +160,45 @@ def growth(what: str, runs: dict[int, list[Found]]) -> str:
     return f"n^{np.polyfit(np.log(list(runs)), np.log(medians), 1)[0]:.2f}"
 
 
+def solved(centres: int | None) -> tuple[float, np.ndarray]:
+    """Return the seconds of learning bars in noise, from centres or directly, and the outputs for those to test on."""
+    device = take_device("cpu", os.cpu_count() or 1)
+    task = TASKS["bars"](None, train=BARS, test=BARS, seed=0, noise=0.5)
+    x, z = (torch.from_numpy(images).to(device) for images in (task.x_train, task.x_test))
+    y = torch.eye(2)[torch.from_numpy(task.y_train)]
+    mark()
+    start = time.perf_counter()
+    kernel, ridges = CNTK(DEPTH, PATCH_SIZE), [RIDGE]
+    found = nystroem(kernel, x, y, x[:centres], ridges) if centres else kernel_ridge(kernel, x, y, ridges)
+    return time.perf_counter() - start, found.outputs(z)[0].numpy()
+
+
+def of_centres() -> list[Row]:
+    """Return the rows that compare Nyström's solution with the direct one: seconds, memory, error."""
+    found, labels = [], TASKS["bars"](None, train=BARS, test=BARS, seed=0, noise=0.5).y_test
+    rounds = [{centres: alone(solved, centres) for centres in (None, *CENTRES)} for _ in range(REPEATS)]
+    for centres in CENTRES:
+        sides = [[one[which] for one in rounds] for which in (None, centres)]  # of each: ((seconds, outputs), bytes)
+        texts = [f"{spread([run[0][0] for run in side])} s" for side in sides]
+        factor = f"{spread([a[0][0] / b[0][0] for a, b in zip(*sides, strict=True)])} x"
+        what = f"learn {BARS} images, 16x32x1, from {centres} centres"
+        found.append(Row(what, *texts, factor, n=REPEATS))
+        peaks = [statistics.median(run[1] for run in side) for side in sides]
+        texts = [f"{peak / 1e9:.2f} GB" for peak in peaks]
+        found.append(Row(f"{what}: peak memory", *texts, f"{peaks[1] / peaks[0]:.2f} x", n=REPEATS))
+        exact, near = (side[0][0][1] for side in sides)
+        texts = [f"{100 * (one.argmax(1) == labels).mean():.1f} %" for one in (exact, near)]
+        found.append(Row(f"{what}: test accuracy", *texts))
+        error = np.linalg.norm(near - exact) / np.linalg.norm(exact)
+        found.append(Row(f"{what}: error of the outputs, relative", "", f"{100 * error:.0f} %"))
+    return found
+
+
 def rows(counts: tuple[int, ...] = COUNTS) -> list[Row]:
     """Return the table's part."""
     python = os.environ.get(PEER)
-    found = [] if python else [Row("kernels: neural-tangents", f"not run: {PEER} is not set", n=0)]
+    found = of_centres()
+    found += [] if python else [Row("kernels: neural-tangents", f"not run: {PEER} is not set", n=0)]
     for shape in SHAPES:
         compiled: dict[int, list[Found]] = {n: [] for n in counts}
         own: dict[int, list[Found]] = {n: [] for n in counts}

@@ -34,13 +34,13 @@ def mark() -> None:
     _before = _peak()
 
 
-def alone(function: Callable[..., float], *arguments: Any, **keywords: Any) -> tuple[float, int]:
+def alone(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, int]:
     """Call a function in a fresh process; return what it returned, and the bytes that it took beyond its `mark`."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_with_peak, partial(function, *arguments, **keywords)).result()
 
 
-def _with_peak(call: Callable[[], float]) -> tuple[float, int]:
+def _with_peak(call: Callable[[], Any]) -> tuple[Any, int]:
     import torch  # noqa: F401  its own memory is not what is compared
 
     mark()
