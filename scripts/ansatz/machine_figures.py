@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, FuncFormatter, PercentFormatter
+from matplotlib.ticker import Formatter, FuncFormatter
 
 from ansatz.figures import FRAMED, LEGEND, PANEL, STYLE, TINY
 from ansatz.statistics import over_machines
@@ -33,7 +33,9 @@ NAMES = {
     "cnn": "CNN",
 }
 SIDE = 0.85  # inches, of a picture
-GAIN, POINTS = "accuracy − CNTK's, points", FuncFormatter(lambda share, _: f"{100 * share:+.3g}".replace("-", "−"))
+GAIN, RIGHT = "accuracy − CNTK's, points", "test accuracy, percent"
+PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.3g}")
+POINTS = FuncFormatter(lambda share, _: f"{100 * share:+.3g}".replace("-", "−") if share else "0")
 
 
 def noise(tidy: pd.DataFrame) -> Figure:
@@ -44,7 +46,7 @@ def noise(tidy: pd.DataFrame) -> Figure:
     tidy : DataFrame
         As ``kernels/tidy.csv``; of a deep machine, all its layers are meant.
     """
-    return _panels(_whole(over_machines(tidy)), _against_noise, "noise", "test accuracy", PercentFormatter(1))
+    return _panels(_whole(over_machines(tidy)), _against_noise, "noise", RIGHT, PERCENT)
 
 
 def improvement(tidy: pd.DataFrame) -> Figure:

@@ -35,6 +35,7 @@ def test_accuracy_falls_with_noise_a_line_a_machine():
     figure = machine_figures.noise(tidy())
     (axes,) = figure.axes
     assert named(figure) == ["CNTK", "ConvRFM", "Deep ConvRFM"]
+    assert axes.yaxis.get_major_formatter()(0.75, 0) == "75"
     for line, right in zip(axes.containers, (0.7, 0.8, 0.85), strict=True):  # of a deep machine, all layers
         assert line.lines[0].get_xdata().tolist() == [0.5, 2]
         assert line.lines[0].get_ydata() == pytest.approx([right + 0.01, right - 0.09])
@@ -47,7 +48,8 @@ def test_bars_are_the_differences_to_the_plain_kernel_in_points(seeds):
     assert named(figure) == ["ConvRFM", "Deep ConvRFM"]
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.1, 0.1, 0.15, 0.15])
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.5", "2"]
-    assert axes.yaxis.get_major_formatter()(-0.125, 0) == "−12.5"
+    written = axes.yaxis.get_major_formatter()
+    assert [written(difference, 0) for difference in (-0.125, 0, 0.05)] == ["−12.5", "0", "+5"]
 
 
 @pytest.mark.parametrize("noise", [(0.5,), (0.5, 2.0)])
