@@ -16,7 +16,7 @@ from ansatz.devices import PRECISIONS
 from ansatz.feature_figures import STAGES
 from ansatz.figures import CURVES
 from ansatz.machine_figures import MACHINE_LOOKS, NAMES, SCORE_FIGURES
-from ansatz.machines import MACHINES
+from ansatz.machines import CNN_PROTOCOL, MACHINES
 from ansatz.networks import NETWORKS, POOLINGS, build, conv_layers
 from ansatz.optimizers import OPTIMIZERS
 from ansatz.rfm import CHOICES, NONLINEARITIES, ConvRFM, DeepConvRFM
@@ -116,6 +116,8 @@ def test_machines_and_their_options_are_the_codes():
     for name in options - {"training", "ridges"}:
         assert section[name]["default"] == defaults[name], name
     assert section["ridges"]["default"] == list(defaults["ridges"])
+    for name, key in section["training"]["properties"].items():
+        assert getattr(CNN_PROTOCOL, name) == key["default"], name
 
 
 def test_figures_are_those_of_the_library():
