@@ -78,7 +78,7 @@ def test_framed_images_stand_anywhere_in_noise_of_a_quarter_of_the_level(noise):
         outside[row : row + 4, column : column + 4] = False
         around.append(canvas[outside])
     assert places == {(row, column) for row in range(side - 3) for column in range(side - 3)}
-    assert kstest(np.concatenate(around), "norm", (0, (noise / 4) ** 0.5)).pvalue > 0.01
+    assert kstest(np.concatenate(around) / (noise / 4) ** 0.5, "norm").pvalue > 0.01
 
 
 @pytest.mark.parametrize("noise", [0.5, 2.0])
@@ -94,7 +94,7 @@ def test_bars_are_rows_of_length_1_whose_sign_is_the_class_in_noise_of_that_leng
         where.append(row)
         rest.append(np.delete(image, row, axis=0).ravel())
     assert set(where) == set(range(rows))
-    assert kstest(np.concatenate(rest), "norm", (0, (noise / columns) ** 0.5)).pvalue > 0.01
+    assert kstest(np.concatenate(rest) / (noise / columns) ** 0.5, "norm").pvalue > 0.01
 
 
 @pytest.mark.parametrize(("name", "changes"), [("bars", {}), ("framed", {"frame": 12})])
