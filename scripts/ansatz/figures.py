@@ -218,7 +218,7 @@ def patches(vectors: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray] 
     count = max(map(len, vectors.values()))
     with mpl.rc_context(FRAMED):
         beside, side = 0.3 + 0.07 * max(map(len, vectors)), PATCH + (0.12 if shares else 0)
-        figure = Figure(figsize=(side * count + beside, side * len(vectors) + 0.2), layout="constrained")
+        figure = Figure(figsize=(side * count + beside, side * len(vectors) + 0.3), layout="constrained")
         panels = figure.subplots(len(vectors), count, squeeze=False)
         for row, (label, some) in zip(panels, vectors.items(), strict=True):
             row[0].set_ylabel(label, rotation=0, ha="right", va="center")

@@ -120,7 +120,10 @@ class ConvNet(ImageClassifier):
         channels, rows, columns = shape
         lost = self.depth * (self.patch_size - 1) - 2 * self.padding
         if min(rows, columns) <= lost:
-            raise UserError(f"cnn: images of {rows}x{columns} are too small for {self.depth} convolutions")
+            raise UserError(
+                f"cnn: {self.depth} convolutions of patch size {self.patch_size} take images of {lost + 1} px at "
+                f"least, and these have {rows}x{columns}"
+            )
         layers: list[nn.Module] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "network"))

@@ -375,6 +375,8 @@ class ConvRFM(ImageClassifier):
         relative = (values / values[-1]).clamp_min(0) ** self.power
         total = relative.sum()
         trace = {"identity": len(values), "unit": 1, "none": values[-1] ** self.power * total}[self.norm]
+        if not torch.finfo(x.dtype).tiny < float(trace) < torch.finfo(x.dtype).max:
+            raise UserError(f"power: {self.power:g} takes M (norm {self.norm}) out of {self.dtype}'s range; lower it")
         values = relative * (trace / total)
         matrix = (vectors * values) @ vectors.mT
         values[: int(self.threshold * len(values))] = 0

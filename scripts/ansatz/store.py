@@ -356,7 +356,8 @@ def write_learnt(path: str | os.PathLike[str], learnt: Learnt, provenance: Mappi
     """Write ``learnt.h5``."""
     import h5py
 
-    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    content = io.BytesIO()  # it is small, and a full disk makes HDF5 crash
+    with h5py.File(content, "w", track_order=True) as file:
         file["images"] = learnt.images
         layers = file.create_group("layers", track_order=True)
         for layer, matrix in learnt.matrices.items():
@@ -364,6 +365,8 @@ def write_learnt(path: str | os.PathLike[str], learnt: Learnt, provenance: Mappi
             group["matrix"], group["looks"] = matrix, learnt.looks[layer]
             group.attrs["shape"] = learnt.shapes[layer]
         file.attrs["provenance"] = json.dumps(provenance)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_learnt(path: str | os.PathLike[str]) -> Learnt:

@@ -89,7 +89,9 @@ def test_a_parameter_out_of_range_is_refused_in_one_line_that_names_it(stripes, 
 
 
 def test_images_that_are_too_small_and_a_training_that_diverges_are_refused(stripes):
-    with pytest.raises(UserError, match=r"^cnn: images of 7x7 are too small for 4 convolutions$"):
+    with pytest.raises(
+        UserError, match=r"^cnn: 4 convolutions of patch size 3 take images of 9 px at least, and these have 7x7$"
+    ):
         small(depth=4).fit(*stripes)
     with pytest.raises(UserError, match=r"^cnn: diverged in epoch \d+; lower its learning_rate$"):
         small(protocol=Protocol(learning_rate=1e30, epochs=3)).fit(*stripes)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import yaml
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from ansatz import figures
 from real_data import ROOT
@@ -103,6 +104,16 @@ def test_heat_maps_share_one_scale_about_zero_and_one_bar():
         assert image.get_clim() == (-1, 1)
         assert np.asarray(image.get_array()) == pytest.approx(matrix / abs(matrix).max())
     assert not figures.heat_maps({"NFM": np.zeros((3, 3))}).get_suptitle()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_patches_and_their_shares_are_within_the_page(rows, tmp_path):
+    labels = ("ConvRFM", "Deep ConvRFM", "CNN")[:rows]
+    patches = {label: np.random.default_rng(0).normal(size=(8, 1, 3, 3)) for label in labels}
+    shares = {label: np.full(8, 0.125) for label in labels}
+    figures.save(figures.patches(patches, shares), tmp_path / "patches.png")
+    page = np.asarray(Image.open(tmp_path / "patches.png").convert("L"))
+    assert min(edge.min() for edge in (page[0], page[-1], page[:, 0], page[:, -1])) == 255
 
 
 @pytest.mark.parametrize("channels", [1, 3])

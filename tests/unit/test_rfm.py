@@ -545,6 +545,13 @@ def test_the_trace_of_m_is_another_bandwidth_and_nothing_to_the_cntk(kernel):
         assert torch.allclose(output, outputs[0], rtol=1e-9, atol=1e-9) == (kernel == "cntk")
 
 
+@pytest.mark.parametrize("power", [60, 400])
+def test_a_power_that_leaves_the_range_of_numbers_is_named(power):
+    x, y = stripes()
+    with pytest.raises(UserError, match=rf"^power: {power} takes M \(norm none\) out of float32's range; lower it$"):
+        small(norm="none", power=power, dtype="float32").fit(x, y)
+
+
 def test_float32_is_near_float64():
     (x, y), (new, _) = stripes(), stripes(seed=1)
     exact, found = small().fit(x, y), small(dtype="float32").fit(x, y)

@@ -182,6 +182,10 @@ def test_a_mistake_is_one_line(changes, line):
             "results/test/evolution/lennet/evolution.h5",
             "config.evolution: lennet is not configured; the nearest is lenet",
         ),
+        (
+            "results/test/evolution/lenet/filters_of_all.png",
+            "No rule to produce results/test/evolution/lenet",
+        ),
     ],
 )
 def test_a_target_that_is_not_configured_is_one_line(clone, target, line):

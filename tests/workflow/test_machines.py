@@ -11,6 +11,7 @@ from PIL import Image
 from ansatz.store import SCORES
 from clone import Clone, copy_repository, refusal, small_study
 from declared import named_library, reached, rules
+from real_data import ROOT
 
 SMALL = {"train": 30, "test": 20, "iterations": 1, "samples": 4, "depth": 2, "width": 4}
 TRAINING = {"optimizer": "adam", "learning_rate": 0.001, "epochs": 2, "batch_size": 8}
@@ -151,6 +152,16 @@ MISTAKES = {
 @pytest.mark.parametrize(("section", "line"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line(section, line):
     assert line in refusal(small_study(kernels={"a": section}))
+
+
+def test_a_task_whose_options_the_schema_lacks_is_one_line():
+    """As of a user's own task, on the way."""
+    definitions = (ROOT / "workflow/rules/configuration.smk").read_text().rpartition("\nSCHEMA = ")[0]
+    exec(definitions, namespace := {})
+    part = {"task": "spots", "datasets": [], "noise": [0], "machines": ["cntk"]}
+    schema = {"$defs": {"task_options": {"const": {}}, "machine_options": {"const": {"cntk": []}}}}
+    told = next(namespace["wrong_tasks"]({"kernels": {"a": part}}, schema))
+    assert told == "kernels.a.task: spots is to be in the schema's $defs.task_options too, with what it takes"
 
 
 def test_a_target_that_is_not_configured_is_one_line(clone):

@@ -193,6 +193,8 @@ rule draw_ansatz:
         ),
     log:
         f"{LOGS}/draw_ansatz/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(COMPARED),
     conda:
         TABLES
     message:
@@ -205,6 +207,6 @@ rule ansatz:
     input:
         configured("ansatz"),
         rules.tabulate_ansatz.output,
-        expand(rules.draw_ansatz.output, figure=["layers", "variants"]),
+        expand(rules.draw_ansatz.output, figure=COMPARED),
         expand(rules.draw_first_layer.output, case=PICTURED),
         expand(rules.draw_looks.output, case=PICTURED, picture=PICTURES),

@@ -25,6 +25,7 @@ TRAINED = f"{ALIGNMENT}/{{case}}/trained.pt"
 PICTURES = Configured("pictures", {Path(str(picture)).stem: picture for picture in config["pictures"]})
 EVOLUTION = Configured("evolution", config.get("evolution", {}))
 EVOLVED = f"{RESULTS}/evolution"
+COMPARED = ["layers", "variants"]
 STAGES = ["curves", "correlation", "nfm", "filters", "outputs"]
 
 

@@ -167,8 +167,11 @@ def wrong_networks(config, schema):
 def wrong_tasks(config, schema):
     """Yield what is wrong with the tasks of kernel machines, a line each."""
     for name, part in config.get("kernels", {}).items():
-        task = part["task"]
-        options = schema["$defs"]["task_options"]["const"]
+        task, options = part["task"], schema["$defs"]["task_options"]["const"]
+        for kind, named in ("task", [task]), ("machine", part["machines"]):
+            for one in named:
+                if one not in schema["$defs"][f"{kind}_options"]["const"]:
+                    yield f"kernels.{name}.{kind}: {one} is to be in the schema's $defs.{kind}_options too, with what it takes"
         if part["datasets"] and "datasets" not in options[task]:
             yield f"kernels.{name}.datasets: {', '.join(part['datasets'])}, but the task {task} draws its own images"
         if not part["datasets"] and "datasets" in options[task]:

@@ -82,6 +82,8 @@ rule draw_evolution:
         ),
     log:
         f"{LOGS}/draw_evolution/{{experiment}}/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(STAGES),
     conda:
         TABLES
     message:

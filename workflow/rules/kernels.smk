@@ -70,6 +70,8 @@ rule draw_machines:
         ),
     log:
         f"{LOGS}/draw_machines/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(SCORED),
     conda:
         TABLES
     message:

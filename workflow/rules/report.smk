@@ -63,6 +63,8 @@ rule draw_curves:
         ),
     log:
         f"{LOGS}/draw_curves/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
     conda:
         TABLES
     message:
