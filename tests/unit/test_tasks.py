@@ -109,7 +109,7 @@ def test_levels_of_noise_differ_in_nothing_else(name, changes):
 
 def test_training_and_test_images_have_other_noise():
     task = TASKS["bars"](None, train=200, test=200, seed=0, noise=1.0)
-    assert not np.isin(task.x_test[:, 0, 0, 0], task.x_train[:, 0, 0, 0]).all()
+    assert (task.x_test == task.x_train).mean() < 0.01  # but for bars that are alike
     assert (task.y_train != task.y_test).any()
 
 
