@@ -149,6 +149,33 @@ def fingerprint(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+class _Spared(io.FileIO):
+    """A file for HDF5 to write, which prints the errors it meets, and may crash of them: the first is kept instead."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
+@contextmanager
+def _written(path: str | os.PathLike[str]) -> Iterator["h5py.File"]:
+    """Give an HDF5 file to write, `atomic`."""
+    import h5py
+
+    with atomic(path) as temporary, _Spared(temporary, "w+") as stream:
+        with h5py.File(stream, "w", track_order=True) as file:
+            yield file
+        if stream.error:
+            raise stream.error
+
+
 @contextmanager
 def _opened(path: str | os.PathLike[str], what: str) -> Iterator["h5py.File"]:
     import h5py
@@ -229,9 +256,7 @@ def write_dataset(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write ``dataset.h5``: `pool` with its `split` into ``train`` and ``validation`` indices, and the test part."""
-    import h5py
-
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with _written(path) as file:
         file["images"], file["labels"] = pool.images, pool.labels
         for part, indices in split.items():
             file[f"split/{part}"] = indices
@@ -300,9 +325,7 @@ class Features:
 
 def write_features(path: str | os.PathLike[str], features: Features, provenance: Mapping[str, Any]) -> None:
     """Write ``features.h5``."""
-    import h5py
-
-    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with _written(path) as file:
         for kind in KINDS:
             group = file.create_group(kind, track_order=True)
             for layer, factor in features.factors[kind].items():
@@ -354,10 +377,7 @@ class Learnt:
 
 def write_learnt(path: str | os.PathLike[str], learnt: Learnt, provenance: Mapping[str, Any]) -> None:
     """Write ``learnt.h5``."""
-    import h5py
-
-    content = io.BytesIO()  # it is small, and a full disk makes HDF5 crash
-    with h5py.File(content, "w", track_order=True) as file:
+    with _written(path) as file:
         file["images"] = learnt.images
         layers = file.create_group("layers", track_order=True)
         for layer, matrix in learnt.matrices.items():
@@ -365,8 +385,6 @@ def write_learnt(path: str | os.PathLike[str], learnt: Learnt, provenance: Mappi
             group["matrix"], group["looks"] = matrix, learnt.looks[layer]
             group.attrs["shape"] = learnt.shapes[layer]
         file.attrs["provenance"] = json.dumps(provenance)
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
 
 
 def read_learnt(path: str | os.PathLike[str]) -> Learnt:
@@ -411,9 +429,7 @@ class Evolution:
 
 def write_evolution(path: str | os.PathLike[str], evolution: Evolution, provenance: Mapping[str, Any]) -> None:
     """Write ``evolution.h5``."""
-    import h5py
-
-    with atomic(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with _written(path) as file:
         file["image"] = evolution.image
         for name, values in evolution.curves.items():
             file[f"curves/{name}"] = values

@@ -91,6 +91,40 @@ def test_a_full_disk_is_named_and_nothing_left(small_disk):
     assert not list(small_disk.iterdir())
 
 
+def write_features(path):
+    factors = {kind: {layer: np.ones((1, 30, 30), np.float32) for layer in "abcd"} for kind in store.KINDS}
+    geometry, errors = {layer: {"groups": 1} for layer in "abcd"}, dict.fromkeys("abcd", 0.0)
+    store.write_features(path, store.Features(factors, geometry, {}, errors), {})
+
+
+def write_learnt(path):
+    matrices, looks = np.ones((4, 27, 27)), np.ones((4, 2, 20, 20))
+    layers = {name: dict(zip("abcd", values, strict=True)) for name, values in (("M", matrices), ("looks", looks))}
+    shapes = dict.fromkeys("abcd", (3, 3, 3))
+    store.write_learnt(path, store.Learnt(np.ones((2, 3, 9, 9)), layers["M"], shapes, layers["looks"]), {})
+
+
+def write_evolution(path):
+    followed = store.Followed(np.ones((5, 8, 3, 3, 3)), np.ones((5, 1, 9, 27)), np.ones((5, 8, 9, 9)), {})
+    layers = dict.fromkeys("abcd", followed)
+    store.write_evolution(path, store.Evolution({"epoch": np.arange(5)}, layers, np.zeros((3, 8, 8), np.uint8)), {})
+
+
+@pytest.mark.parametrize("write", [write, write_features, write_learnt, write_evolution])
+def test_wherever_the_disk_is_full_hdf5_says_nothing(small_disk, capfd, write):
+    """HDF5 prints what it cannot write, and crashes of some of it when the program ends."""
+    fill, files = small_disk / "fill", small_disk / "files"
+    files.mkdir()
+    for free in range(4, 40, 4):  # kB
+        fill.write_bytes(bytes(2**20 - 1024 * free))
+        with pytest.raises(UserError, match="no space left on the device; nothing was written"):
+            write(files / "x.h5")
+        assert not list(files.iterdir())
+        fill.unlink()
+    write(files / "x.h5")
+    assert capfd.readouterr().err == ""
+
+
 def test_fingerprints_tell_types_shapes_and_values_apart():
     a = np.arange(6)
     others = [a.reshape(2, 3), a.astype(np.int32), a[::-1], a[:5]]
