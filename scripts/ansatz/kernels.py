@@ -117,7 +117,7 @@ class CNTK:
         """Return the derivatives, back through the layers; where patches are parallel, 0 of the slope's."""
         unit = self._unit(q11, q22)  # of which derivatives do not depend
         layers = list(self._layers(q12 / unit, q11 / unit, q22 / unit))
-        positions = layers[-1].q12[:, :, 0, 0].numel()
+        positions = layers[-1].q12.shape[:2].numel()
         by_dual = torch.full_like(layers[-1].q12, 1 / positions)
         by_tangent = by_dual if self.tangent else torch.zeros_like(by_dual)
         by_q22 = torch.zeros_like(by_dual)

@@ -138,9 +138,8 @@ def _solved(matrix: torch.Tensor, y: torch.Tensor, ridges: Sequence[float]) -> t
     for wanted in ridges:
         lower, ridge = _cholesky(matrix, wanted)
         taken.append(ridge)
-        half = torch.linalg.solve_triangular(
-            lower, y, upper=False
-        )  # (n, outputs); cholesky_solve would copy the factor
+        # `cholesky_solve` would copy the factor
+        half = torch.linalg.solve_triangular(lower, y, upper=False)  # (n, outputs)
         found.append(torch.linalg.solve_triangular(lower.mT, half, upper=True))
         del lower  # before the next one is made
     return taken, torch.stack(found)

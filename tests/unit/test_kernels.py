@@ -10,6 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_sample_images
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import unfold
 
 from ansatz import kernels
@@ -288,6 +289,23 @@ def test_tiles_take_no_more_memory_than_given(monkeypatch, memory):
     kernel_matrix(CNTK(2), torch.randn(30, 1, 6, 6), memory=memory)
     assert len(seen) > 1
     assert kernels.ARRAYS * max(seen) <= memory
+
+
+@pytest.mark.skipif(torch.__version__ < "2.13" and not torch.cuda.is_available(), reason="took a GPU before torch 2.13")
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("rank", [None, 4])
+def test_everything_stays_on_the_device_of_the_images(name, rank):
+    """By PyTorch's rules for a GPU, of which none need be here: tensors without numbers."""
+    with FakeTensorMode():
+        x, alphas = torch.empty(12, 3, 9, 9, device="cuda"), torch.empty(12, 2, device="cuda")
+        factor = None if rank is None else torch.empty(rank, 27, device="cuda")
+        kernel = KERNELS[name]()
+        for found in (
+            kernel_matrix(kernel, x, factor=factor, memory=10**5),
+            kernel_matrix(kernel, x, x[:5], factor, memory=10**5),
+            predictor_agop(kernel, x, alphas, x[:5], factor, memory=10**5),
+        ):
+            assert found.device == x.device
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
