@@ -15,11 +15,11 @@ EIGENVECTORS = 8
 with job(snakemake.log[0]):
     found = [read_learnt(path) for path in snakemake.input.learnt]
     learnt = {machine: one for machine, one in zip(snakemake.params.machines, found, strict=True) if one.matrices}
-    vectors, shares = {}, {}
+    shown, vectors, shares = machine_figures.machine_looks(learnt), {}, {}
     for machine, one in learnt.items():
         first = next(iter(one.matrices))
         matrix = FeatureMatrix.of(torch.from_numpy(one.matrices[first]).double(), one.shapes[first])
-        name = machine_figures.NAMES[machine]
+        name = shown[machine].name
         values, leading = pictures.eigenvectors(matrix, EIGENVECTORS)
         vectors[name], shares[name] = leading.numpy(), (values / matrix.trace()).numpy()
     nothing, files = figures.note("no machine has learnt features"), snakemake.output

@@ -1,41 +1,56 @@
 """Figures of kernel machines: accuracy against noise, improvement over the CNTK, and what they learn to look for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import cycle, zip_longest
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, FuncFormatter
+from matplotlib.ticker import FixedLocator, Formatter, FuncFormatter
 
-from ansatz.figures import FRAMED, LEGEND, PANEL, STYLE, TINY
-from ansatz.statistics import over_machines
+from ansatz.figures import FRAMED, LEGEND, PANEL, STYLE, TINY, note
+from ansatz.statistics import BASELINE_MACHINE, over_machines
 from ansatz.store import Learnt
 
-# One look a machine, for the colour-blind: Okabe and Ito's colours; what learns no features is grey.
-MACHINE_LOOKS: dict[str, tuple[str, str, str]] = {
-    "cntk": ("#7f7f7f", "-", "o"),
-    "nngp": ("#7f7f7f", ":", "v"),
-    "laplace": ("#7f7f7f", "--", "s"),
-    "convrfm": ("#0072b2", "-", "o"),
-    "convrfm_laplace": ("#56b4e9", "--", "s"),
-    "deep_convrfm": ("#009e73", "-", "^"),
-    "cnn": ("#d55e00", ":", "D"),
+
+@dataclass(frozen=True)
+class Look:
+    """How a machine is written and drawn."""
+
+    name: str
+    colour: str
+    dashes: str
+    marker: str
+
+
+# For the colour-blind: colours of Okabe and Ito's and of Paul Tol's palettes; what learns no features is grey.
+MACHINE_LOOKS: dict[str, Look] = {
+    "cntk": Look("CNTK", "#7f7f7f", "-", "o"),
+    "nngp": Look("NNGP", "#7f7f7f", ":", "v"),
+    "laplace": Look("Laplace", "#7f7f7f", "--", "s"),
+    "convrfm": Look("ConvRFM", "#0072b2", "-", "o"),
+    "convrfm_laplace": Look("ConvRFM, Laplace", "#56b4e9", "--", "s"),
+    "deep_convrfm": Look("Deep ConvRFM", "#009e73", "-", "^"),
+    "cnn": Look("CNN", "#d55e00", ":", "D"),
 }
-NAMES = {
-    "cntk": "CNTK",
-    "nngp": "NNGP",
-    "laplace": "Laplace",
-    "convrfm": "ConvRFM",
-    "convrfm_laplace": "ConvRFM, Laplace",
-    "deep_convrfm": "Deep ConvRFM",
-    "cnn": "CNN",
-}
+OTHER_COLOURS = ("#882255", "#cc79a7", "#e69f00", "#332288")
 SIDE = 0.85  # inches, of a picture
+Drawing = Callable[[Axes, pd.DataFrame, Mapping[str, Look]], None]
+LEVELS = 6  # of noise, that ticks are written for
 GAIN, RIGHT = "accuracy − CNTK's, points", "test accuracy, percent"
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.3g}")
 POINTS = FuncFormatter(lambda share, _: f"{100 * share:+.3g}".replace("-", "−") if share else "0")
+
+
+def machine_looks(machines: Iterable[str]) -> dict[str, Look]:
+    """Return the look of each machine, in the order of `MACHINE_LOOKS`; of one's own, by their names, after these."""
+    machines = set(machines)
+    others = zip(sorted(machines - set(MACHINE_LOOKS)), cycle(OTHER_COLOURS), strict=False)
+    every = MACHINE_LOOKS | {machine: Look(machine, colour, "-.", "P") for machine, colour in others}
+    return {machine: look for machine, look in every.items() if machine in machines}
 
 
 def noise(tidy: pd.DataFrame) -> Figure:
@@ -51,7 +66,7 @@ def noise(tidy: pd.DataFrame) -> Figure:
 
 def improvement(tidy: pd.DataFrame) -> Figure:
     """Draw how much more accurate than the CNTK each machine is, as bars with their 95 % interval over seeds."""
-    return _panels(_whole(over_machines(tidy)), _bars, "noise", GAIN, POINTS)
+    return _gains(_whole(over_machines(tidy)), _bars, "noise")
 
 
 def layers(tidy: pd.DataFrame) -> Figure:
@@ -59,7 +74,7 @@ def layers(tidy: pd.DataFrame) -> Figure:
 
     A line a machine and level of noise, whose number stands at its end.
     """
-    return _panels(over_machines(tidy), _against_layers, "layers that learn features", GAIN, POINTS)
+    return _gains(over_machines(tidy), _against_layers, "layers that learn features")
 
 
 SCORE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
@@ -72,26 +87,38 @@ SCORE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
 def looks(learnt: Mapping[str, Learnt]) -> Figure:
     """Draw images, and below each what machines let through of it, layer beside layer, each in its own scale.
 
+    What patches see, of which there are fewer than pixels, lies where their centres are.
+
     Parameters
     ----------
     learnt : mapping of str to Learnt
         By machine; of the same images.
     """
-    images = next(iter(learnt.values())).images
-    rows = [("image", [np.moveaxis(_scaled(image), 0, -1) for image in images])]
-    for number in range(max(len(one.looks) for one in learnt.values())):
-        for machine, one in learnt.items():
-            for maps in list(one.looks.values())[number : number + 1]:
+    images, shown = next(iter(learnt.values())).images, machine_looks(learnt)
+    rows = [("image", np.moveaxis(images, 1, -1))]
+    for number, maps_of_a_layer in enumerate(zip_longest(*(one.looks.values() for one in learnt.values()))):
+        for (machine, one), maps in zip(learnt.items(), maps_of_a_layer, strict=True):
+            if maps is not None:
                 layer = f"\nlayer {number + 1}" if len(one.looks) > 1 else ""
-                rows.append((NAMES[machine] + layer, [_scaled(map_) for map_ in maps]))
-    ratio = images.shape[2] / images.shape[3]
+                rows.append((shown[machine].name + layer, maps))
+    height, width = images.shape[2:]
     with mpl.rc_context(FRAMED):
-        figure = Figure(figsize=(SIDE * len(images) + 0.9, SIDE * ratio * len(rows) + 0.1), layout="compressed")
+        figure = Figure(
+            figsize=(SIDE * len(images) + 0.9, SIDE * height / width * len(rows) + 0.1), layout="compressed"
+        )
         grid = figure.subplots(len(rows), len(images), squeeze=False)
         for line, (label, pictures) in zip(grid, rows, strict=True):
             line[0].set_ylabel(label, fontsize=6, rotation=0, ha="right", va="center")
             for axes, picture in zip(line, pictures, strict=True):
-                axes.imshow(picture, cmap="gray" if label == "image" else "magma", vmin=0, vmax=1)
+                down, right = ((whole - part) / 2 for whole, part in zip((height, width), picture.shape, strict=False))
+                axes.imshow(
+                    _scaled(picture),
+                    cmap="gray" if label == "image" else "magma",
+                    vmin=0,
+                    vmax=1,
+                    extent=(right, width - right, height - down, down),
+                )
+                axes.set(xlim=(0, width), ylim=(height, 0))
     return figure
 
 
@@ -106,9 +133,15 @@ def _whole(summary: pd.DataFrame) -> pd.DataFrame:
     return summary[summary.layers == summary.groupby(keys).layers.transform("max")]
 
 
-def _panels(
-    summary: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], x: str, y: str, ticks: Formatter
-) -> Figure:
+def _gains(summary: pd.DataFrame, draw: Drawing, x: str) -> Figure:
+    learners = summary[summary.machine != BASELINE_MACHINE]
+    if learners.empty:
+        return note("no machine was run beside the CNTK")
+    return _panels(learners, draw, x, GAIN, POINTS)
+
+
+def _panels(summary: pd.DataFrame, draw: Drawing, x: str, y: str, ticks: Formatter) -> Figure:
+    shown = machine_looks(summary.machine)
     panels = list(summary.groupby(["experiment", "dataset"], sort=False))
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
@@ -117,7 +150,7 @@ def _panels(
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(lines, columns, squeeze=False).flatten()
         for axes, ((experiment, dataset), group) in zip(grid, panels, strict=False):
-            draw(axes, group)
+            draw(axes, group, shown)
             axes.set_title(dataset if experiment == dataset else f"{experiment}: {dataset}")
             axes.yaxis.set_major_formatter(ticks)
             axes.set_xlabel(x)
@@ -125,58 +158,58 @@ def _panels(
             axes.set_visible(False)
         figure.supylabel(y, fontsize=STYLE["font.size"])
         named = {label: one for axes in grid for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-        shown = [NAMES[machine] for machine in MACHINE_LOOKS if NAMES[machine] in named]
-        figure.legend([named[name] for name in shown], shown, loc="outside right upper", handlelength=2.6)
+        names = [look.name for look in shown.values()]
+        figure.legend([named[name] for name in names], names, loc="outside right upper", handlelength=2.6)
     return figure
 
 
-def _against_noise(axes: Axes, group: pd.DataFrame) -> None:
-    for machine, (colour, dashes, marker) in MACHINE_LOOKS.items():
+def _against_noise(axes: Axes, group: pd.DataFrame, shown: Mapping[str, Look]) -> None:
+    for machine, look in shown.items():
         if len(some := group[group.machine == machine].sort_values("noise")):
             axes.errorbar(
                 some.noise,
                 some.accuracy,
                 yerr=some.accuracy_std.fillna(0),
-                color=colour,
-                linestyle=dashes,
-                marker=marker,
+                color=look.colour,
+                linestyle=look.dashes,
+                marker=look.marker,
                 markersize=3,
                 elinewidth=0.8,
-                label=NAMES[machine],
+                label=look.name,
             )
-    if group.noise.nunique() == 1:
-        axes.set_xticks(group.noise.unique(), [f"{level:g}" for level in group.noise.unique()])
+    axes.xaxis.set_major_locator(FixedLocator(sorted(group.noise.unique()), nbins=LEVELS))
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
-def _bars(axes: Axes, group: pd.DataFrame) -> None:
+def _bars(axes: Axes, group: pd.DataFrame, shown: Mapping[str, Look]) -> None:
     levels = {level: place for place, level in enumerate(sorted(group.noise.unique()))}
-    machines = [machine for machine in MACHINE_LOOKS if machine in set(group.machine) - {"cntk"}]
-    width = 0.8 / max(1, len(machines))
+    machines = [machine for machine in shown if machine in set(group.machine)]
+    width = 0.8 / len(machines)
     for number, machine in enumerate(machines):
         some = group[group.machine == machine]
         places = some.noise.map(levels) + (number - (len(machines) - 1) / 2) * width
         reach = np.vstack([some.difference - some.difference_low, some.difference_high - some.difference])
-        colour, _, _ = MACHINE_LOOKS[machine]
-        hatch = "//" if MACHINE_LOOKS[machine][1] == "--" else None
-        axes.bar(places, some.difference, width, color=colour, hatch=hatch, edgecolor="white", label=NAMES[machine])
+        look = shown[machine]
+        hatch = "//" if look.dashes == "--" else None
+        axes.bar(places, some.difference, width, color=look.colour, hatch=hatch, edgecolor="white", label=look.name)
         axes.errorbar(places, some.difference, yerr=np.nan_to_num(reach), fmt="none", ecolor="black", elinewidth=0.8)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(list(levels.values()), [f"{level:g}" for level in levels])
 
 
-def _against_layers(axes: Axes, group: pd.DataFrame) -> None:
+def _against_layers(axes: Axes, group: pd.DataFrame, shown: Mapping[str, Look]) -> None:
     shades = dict(zip(sorted(group.noise.unique()), np.linspace(1, 0.35, group.noise.nunique())[::-1], strict=True))
-    for (machine, level), some in group[group.machine != "cntk"].groupby(["machine", "noise"], sort=False):
-        colour, dashes, marker = MACHINE_LOOKS[machine]
-        name = NAMES[machine] if level == group.noise.max() else None
+    for (machine, level), some in group.groupby(["machine", "noise"], sort=False):
+        look = shown[machine]
+        name = look.name if level == group.noise.max() else None
         if machine == "deep_convrfm":  # whose first layer is the ConvRFM
             some = pd.concat([some.iloc[:1].assign(layers=0, difference=0.0), some])
         axes.plot(
             some.layers,
             some.difference,
-            color=colour,
-            linestyle=dashes,
-            marker=marker,
+            color=look.colour,
+            linestyle=look.dashes,
+            marker=look.marker,
             markersize=3,
             alpha=shades[level],
             label=name,
@@ -189,7 +222,7 @@ def _against_layers(axes: Axes, group: pd.DataFrame) -> None:
                 textcoords="offset points",
                 va="center",
                 fontsize=TINY,
-                color=colour,
+                color=look.colour,
             )
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set_xticks(range(int(group.layers.max()) + 1))

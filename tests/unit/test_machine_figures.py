@@ -81,3 +81,25 @@ def test_looks_are_a_row_a_layer_below_the_images():
     first = learnt["convrfm"].looks["0"][0]
     assert shown[2] == pytest.approx((first - first.min()) / np.ptp(first))
     assert all(axes.spines["top"].get_visible() for axes in figure.axes)  # a white border is not the page
+
+
+def test_what_patches_see_lies_where_their_centres_are():
+    learnt = Learnt(np.zeros((1, 1, 4, 6), np.float32), {}, {}, {"0": np.ones((1, 2, 4))})
+    image, seen = machine_figures.looks({"convrfm": learnt}).axes
+    assert image.images[0].get_extent() == [0, 6, 4, 0]
+    assert seen.images[0].get_extent() == [1, 5, 3, 1]
+    assert (seen.get_xlim(), seen.get_ylim()) == (image.get_xlim(), image.get_ylim()) == ((0, 6), (4, 0))
+
+
+@pytest.mark.parametrize("name", machine_figures.SCORE_FIGURES)
+def test_a_machine_of_ones_own_is_drawn_by_its_name(name):
+    own = tidy().replace({"machine": {"convrfm": "random_forest"}})
+    figure = machine_figures.SCORE_FIGURES[name](own)
+    assert named(figure)[-2:] == ["Deep ConvRFM", "random_forest"]
+
+
+@pytest.mark.parametrize("name", ["improvement", "layers"])
+def test_nothing_is_compared_with_the_plain_kernel_alone(name):
+    figure = machine_figures.SCORE_FIGURES[name](tidy().query("machine == 'cntk'"))
+    assert not figure.axes
+    assert figure.texts[0].get_text() == "no machine was run beside the CNTK"
