@@ -5,6 +5,8 @@ import logging
 import os
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -53,6 +55,7 @@ def take_device(name: str, threads: int, *, deterministic: bool = False) -> torc
     """
     device = find_device(name)
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")  # float32 is that, whatever the environment says
     if device.type == "cpu":
         _keep_freed_memory()
     torch.backends.cudnn.benchmark = not deterministic  # the fastest of several algorithms, found anew by each process
@@ -81,13 +84,16 @@ def compiles(key: str, wanted: bool | str, device: torch.device, *, long: bool) 
     Raises
     ------
     UserError
-        If it is wanted, and there is no C compiler, which it takes; the error names the key.
+        If it is wanted, and there is no C compiler, or none of Python's headers, which it takes; the error names the
+        key.
     """
-    possible = shutil.which("cc") is not None
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    possible = shutil.which("cc") is not None and headers.exists()
     if wanted == "auto":
         return device.type == "cuda" and long and possible
     if wanted and not possible:
-        raise UserError(f"{key}: true, but there is no C compiler (cc) here, which it takes; set it to false")
+        missing = f"no {headers}" if shutil.which("cc") else "no C compiler (cc) here"
+        raise UserError(f"{key}: true, but there is {missing}, which it takes; set it to false")
     return bool(wanted)
 
 

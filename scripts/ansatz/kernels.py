@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
-from torch.nn.functional import pad, unfold
+from torch.fx.experimental import _config as symbolic_shapes
+from torch.nn.functional import pad
 
 from ansatz.devices import CPU_MEMORY
 from ansatz.errors import UserError
@@ -197,14 +198,30 @@ class Laplace:
 class _Compiled:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.values = torch.compile(kernel.values, dynamic=True)
-        self.derivatives = torch.compile(kernel.derivatives, dynamic=True)
+        self.values, self.derivatives = _fused(kernel.values), _fused(kernel.derivatives)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.kernel, name)
 
     def __reduce__(self) -> tuple[Any, ...]:  # what the compiler made cannot be pickled, and is made again
         return _Compiled, (self.kernel,)
+
+
+def _fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of q12, q11 and q22 once for tiles of all sizes.
+
+    By itself the compiler would take sides that happen to be equal for one number, and start anew where they are not;
+    and where strides differ; and for a side of one image, of which the compiled code would not be worth its while.
+    """
+    fused = torch.compile(function, dynamic=True)
+
+    def call(q12: torch.Tensor, q11: torch.Tensor, q22: torch.Tensor) -> Any:
+        if 1 in q12.shape[2:]:
+            return function(q12, q11, q22)
+        with cast(Any, symbolic_shapes).patch(use_duck_shape=False):
+            return fused(q12, q11.contiguous(), q22.contiguous())
+
+    return call
 
 
 def compiled(kernel: Kernel) -> Kernel:
@@ -278,11 +295,11 @@ def patches(kernel: Kernel, images: torch.Tensor, factor: torch.Tensor | None = 
     UserError
         If the images are too small for the kernel's depth.
     """
-    rows_and_columns = _positions(kernel, images)
-    columns_first = unfold(images, kernel.patch_size, padding=kernel.padding)  # (n, patch, rows * columns)
-    if factor is not None:
-        columns_first = factor @ columns_first  # (n, rank, rows * columns)
-    return columns_first.movedim(2, 0).contiguous().unflatten(0, rows_and_columns)
+    _positions(kernel, images)
+    size, padded = kernel.patch_size, pad(images, [kernel.padding] * 4)
+    windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # (n, channels, rows, columns, size, size)
+    found = windows.permute(2, 3, 0, 1, 4, 5).flatten(3)  # (rows, columns, n, patch)
+    return found if factor is None else found @ factor.mT
 
 
 def _positions(kernel: Kernel, images: torch.Tensor) -> tuple[int, int]:
@@ -323,7 +340,13 @@ def kernel_matrix(
     -------
     Tensor
         (n1, n2), of the images' type.
+
+    Raises
+    ------
+    UserError
+        If the images are too small for the kernel's depth, or PyTorch is set to multiply float32 with fewer digits.
     """
+    _check_products(x)
     found = x.new_empty(len(x), len(x if z is None else z))
     block, tile = _sizes(kernel, x, memory // 2, factor)
     for i in range(0, len(x), block):
@@ -380,7 +403,13 @@ def predictor_agop(
     -------
     Tensor
         (patch, patch), of the images' type.
+
+    Raises
+    ------
+    UserError
+        As for `kernel_matrix`.
     """
+    _check_products(x)
     outputs = alphas.shape[1]
     # of the memory, a third each: gradients of some samples, patches of some images, derivatives of pairs of them
     some, tile = _sizes(kernel, samples, memory // (3 * outputs), factor)
@@ -414,15 +443,26 @@ def _add_gradients(
     gradients += (2 * own.unsqueeze(4) * w.unsqueeze(3)).flatten(2, 3)
 
 
+def _check_products(images: torch.Tensor) -> None:
+    """Refuse products of float32 with fewer digits than it has: of ``q11 q22 - q12²`` they leave noise."""
+    backend = torch.backends.cuda if images.device.type == "cuda" else torch.backends.mkldnn
+    precision = cast(Any, backend).matmul.fp32_precision
+    if images.dtype == torch.float32 and precision not in ("none", "ieee"):
+        raise UserError(
+            f"float32: its products are set to {precision}, which is too coarse for kernels; "
+            "call torch.set_float32_matmul_precision('highest')"
+        )
+
+
 def _scaled(kernel: Kernel, images: torch.Tensor, factor: torch.Tensor | None) -> torch.Tensor:
     """Return patches times the root of the kernel's scale."""
-    return patches(kernel, images, factor).mul_(math.sqrt(kernel.scale(images.shape[1])))
+    return patches(kernel, images * math.sqrt(kernel.scale(images.shape[1])), factor)
 
 
 def _sizes(kernel: Kernel, images: torch.Tensor, memory: int, factor: torch.Tensor | None) -> tuple[int, int]:
     """Return how many images' patches that much memory holds, and how many images a tile of pairs has on each side."""
     positions, patch = math.prod(_positions(kernel, images)), images.shape[1] * kernel.patch_size**2
-    widest = 2 * max(patch, 0 if factor is None else len(factor))  # unfolded, then multiplied or reordered
+    widest = 2 * max(patch, 0 if factor is None else len(factor))  # unfolded, then multiplied
     pairs = memory // ARRAYS if images.device.type == "cuda" else min(memory // ARRAYS, CACHED)
     bytes_each = positions * images.element_size()
     return max(1, memory // (bytes_each * widest)), max(1, math.isqrt(pairs // bytes_each))

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from ansatz.devices import CPU_MEMORY, take_device, working_memory
+from ansatz.devices import CPU_MEMORY, compiles, take_device, working_memory
 from ansatz.errors import UserError
 from real_data import ROOT
 
@@ -19,6 +19,16 @@ def test_an_absent_gpu_is_named():
 
 def test_the_cpus_memory_is_the_same_on_every_machine():
     assert working_memory(torch.device("cpu")) == CPU_MEMORY
+
+
+def test_without_pythons_headers_nothing_is_compiled(monkeypatch, tmp_path):
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("sysconfig.get_path", lambda _: tmp_path)
+    assert not compiles("compile", "auto", torch.device("cuda"), long=True)
+    with pytest.raises(UserError, match=rf"compile: true, but there is no {tmp_path}/Python.h, which it takes"):
+        compiles("compile", True, torch.device("cpu"), long=True)
+    (tmp_path / "Python.h").touch()
+    assert compiles("compile", "auto", torch.device("cuda"), long=True)
 
 
 def in_a_process(code):

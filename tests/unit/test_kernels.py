@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -314,10 +315,52 @@ def test_everything_stays_on_the_device_of_the_images(name, rank):
 def test_a_gpu_computes_the_same(name, fused):
     kernel, (x, z) = KERNELS[name](), photographs()
     on_gpu = kernels.compiled(kernel) if fused else kernel
-    x, z, alphas = x.double(), z.double(), torch.randn(len(x), 3).double()
-    assert_near(kernel_matrix(on_gpu, x.cuda()).cpu(), kernel_matrix(kernel, x), 1e-9)
-    found = predictor_agop(on_gpu, x.cuda(), alphas.cuda(), z.cuda()).cpu()
-    assert_near(found, predictor_agop(kernel, x, alphas, z), 1e-9)
+    x, z = x[:8, ..., :11].double(), z[:7, ..., :11].double()  # so that a tile has no two sides of one length
+    alphas, factor = torch.randn(len(x), 3).double(), torch.randn(20, 27).double()
+    on_it = {"factor": factor.cuda(), "memory": 10**6}  # several tiles
+    assert_near(kernel_matrix(on_gpu, x.cuda(), **on_it).cpu(), kernel_matrix(kernel, x, factor=factor), 1e-9)
+    assert_near(kernel_matrix(on_gpu, x.cuda(), z.cuda(), **on_it).cpu(), kernel_matrix(kernel, x, z, factor), 1e-9)
+    found = predictor_agop(on_gpu, x.cuda(), alphas.cuda(), z.cuda(), **on_it).cpu()
+    assert_near(found, predictor_agop(kernel, x, alphas, z, factor), 1e-9)
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_products_of_fewer_digits_than_float32_has_are_refused(precision):
+    x = torch.rand(3, 1, 6, 6)
+    torch.set_float32_matmul_precision(precision)
+    try:
+        for compute in (lambda: kernel_matrix(CNTK(2), x), lambda: predictor_agop(CNTK(2), x, torch.ones(3, 2), x)):
+            with pytest.raises(UserError, match=r"too coarse for kernels; call torch.set_float32_matmul_precision"):
+                compute()
+        kernel_matrix(CNTK(2), x.double())
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_tiles_of_all_sizes_are_compiled_once(monkeypatch, name):
+    """To compile takes longer than most kernels, and after eight times for a function PyTorch gives up."""
+    graphs = []
+
+    def traced(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=traced))
+    for cached in (7**2 * 400, 9**2 * 400):  # bytes: tiles of so many pairs, and smaller ones of the rest
+        monkeypatch.setattr(kernels, "CACHED", cached)
+        for count in (37, 60):
+            kernel = kernels.compiled(KERNELS[name]())
+            x, alphas = torch.rand(count, 3, 12, 12), torch.randn(count, 4)
+            kernel_matrix(kernel, x)
+            kernel_matrix(kernel, x, x[:10])
+            kernel_matrix(kernel, x[:1], x)
+            kernel_matrix(kernel, x[:, :1, :8, :9])
+            predictor_agop(kernel, x, alphas, x[:20])
+            predictor_agop(kernel, x, alphas, x[:7])
+    assert len(graphs) == 2  # of values and derivatives
+    torch.compiler.reset()
 
 
 def test_each_pair_of_a_kernel_of_x_is_computed_once(monkeypatch):
