@@ -1,10 +1,11 @@
 """The rows that need a GPU, in one call of at most 8 minutes; Python, torch and torchvision are enough.
 
     export PYTHONPATH=scripts:tests
-    python -m benchmarks.gpu          # everything, on cuda
-    python -m benchmarks.gpu --try    # a few images on the CPU: whether it runs, not how fast
+    python -m benchmarks.gpu                    # everything, on cuda
+    python -m benchmarks.gpu kernels            # or training, extraction: these parts
+    python -m benchmarks.gpu --try              # a few images on the CPU: whether it runs, not how fast
 
-What the time did not allow is said at the end.
+Rows are told as they are found; what the time did not allow is said at the end.
 """
 
 import argparse
@@ -78,24 +79,26 @@ def extraction(scale: Scale, name: str, classes: int, probes: int | None, precis
     return (time.perf_counter() - start) / len(x)
 
 
-def of_kernel(scale: Scale, what: str, fused: bool, peak: bool = False) -> float:
-    """Return the seconds of the kernel, or of its AGOP, of images of CIFAR-10's size; or the most bytes of the GPU."""
+def of_kernel(scale: Scale, what: str, fused: bool) -> tuple[float, float]:
+    """Return the seconds of the kernel, or of its AGOP, of images of CIFAR-10's size, and the most bytes of the GPU."""
     device = take_device(scale.device, torch.get_num_threads())
     x = torch.rand(scale.pairs, 3, 32, 32, device=device)
     alphas = torch.randn(scale.pairs, 10, device=device)
     kernel, memory = compiled(CNTK()) if fused else CNTK(), working_memory(device)
 
-    def compute(n: int) -> None:
+    def compute() -> float:
+        start = time.perf_counter()
         if what == "kernel":
-            kernel_matrix(kernel, x[:n], memory=memory)
+            kernel_matrix(kernel, x, memory=memory)
         else:
-            predictor_agop(kernel, x[:n], alphas[:n], x[:20], memory=memory)
+            predictor_agop(kernel, x, alphas, x[:20], memory=memory)
         finish(scale)
+        return time.perf_counter() - start
 
-    compute(100)
-    start = time.perf_counter()
-    compute(len(x))
-    return torch.cuda.max_memory_allocated() if peak else time.perf_counter() - start
+    compute()  # compiles, and takes the memory
+    if scale.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    return compute(), torch.cuda.max_memory_allocated()
 
 
 def together(scale: Scale, count: int) -> float:
@@ -147,16 +150,25 @@ class Table:
         self.rows: list[Row] = []
         self.begun = time.perf_counter()
 
-    def measure(self, what: str, function: Callable[..., float], *arguments: Any, **keywords: Any) -> float | None:
+    def add(self, row: Row) -> None:
+        """Take a row, and tell it: what was found is not lost where the call is ended."""
+        self.rows.append(row)
+        print(
+            *(text for text in (row.what, row.plain, row.ours, row.factor) if text),
+            sep="  ",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def measure(self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Return what the function returns from a process of its own, or None."""
         if time.perf_counter() - self.begun > LIMIT:
-            self.rows.append(Row(what, ours="not begun: no time left", n=0))
+            self.add(Row(what, ours="not begun: no time left", n=0))
             return None
-        print(f"{what} ...", file=sys.stderr, flush=True)
         try:
             return alone(function, *arguments, **keywords)[0]
         except Exception as error:  # whatever it is, the other rows are wanted
-            self.rows.append(Row(what, ours=f"failed: {' '.join(str(error).split())[:300]}"))
+            self.add(Row(what, ours=f"failed: {' '.join(str(error).split())[:300]}"))
             return None
 
     def rate(self, what: str, *call: Any, plain: float | None = None, **keywords: Any) -> float | None:
@@ -164,16 +176,16 @@ class Table:
         seconds = self.measure(what, *call, **keywords)
         if seconds:
             texts = [f"{1 / value:,.0f} images/s" if value else "" for value in (plain, seconds)]
-            self.rows.append(Row(what, *texts, f"{plain / seconds:.3g} x" if plain else ""))
+            self.add(Row(what, *texts, f"{plain / seconds:.3g} x" if plain else ""))
         return seconds
 
 
-def rows(scale: Scale) -> list[Row]:
-    """Return the table, of what was begun within `LIMIT`."""
-    found = Table()
+def of_training(found: Table, scale: Scale) -> None:
+    """Add VGG11's trainings: large, small, and several at once."""
     size, steps, device = scale.large, scale.steps, scale.device
     speed = found.measure("bfloat16 matrix rate", matrix_rate, scale)
-    found.rows.append(Row("bfloat16 matrix rate", ours=f"{(speed or 0) / 1e12:.3g} TFLOP/s"))
+    if speed:
+        found.add(Row("bfloat16 matrix rate", ours=f"{speed / 1e12:.3g} TFLOP/s"))
     plain = found.rate(f"train VGG11, {size} px, plain", training.plain, size, steps // 2, device)
     train = f"train VGG11, {size} px"
     for batch in (64, 256):
@@ -184,8 +196,8 @@ def rows(scale: Scale) -> list[Row]:
             if seconds and speed:
                 share = FLOP * (size / 224) ** 2 / seconds / speed
                 grid = f"{GRID * seconds / 3600:.1f} GPU-hours"
-                found.rows.append(Row(f"{what}: of the matrix rate", "", f"{share:.2f}", "", "≥ 0.5", share >= 0.5))
-                found.rows.append(Row(f"{what}: the published grid", "", grid))
+                found.add(Row(f"{what}: of the matrix rate", "", f"{share:.2f}", "", "≥ 0.5", share >= 0.5))
+                found.add(Row(f"{what}: the published grid", "", grid))
     found.rate(f"{train}, float32", training.ours, size, steps, "float32", device, plain=plain)
     found.rate(f"{train}, bfloat16, deterministic", training.ours, size, steps, "bfloat16", device, deterministic=True)
     found.rate(f"{train}, bfloat16, streamed", training.ours, size, steps, "bfloat16", device, memory=1)
@@ -196,29 +208,43 @@ def rows(scale: Scale) -> list[Row]:
     for count in (1, 2, 4):
         found.rate(f"{count} trainings at once, 32 px: all of them", together, scale, count)
     found.rate("4 seeds stacked in one process, 32 px: all of them", stacked, scale, 4)
+
+
+def of_kernels(found: Table, scale: Scale) -> None:
+    """Add kernels of all pairs of images, and their AGOP."""
     for what, fused in product(("kernel", "AGOP of the kernel"), (False, True)):
         name = f"{what}, {scale.pairs:,} images, 32 px, depth 3, float32{', compiled' if fused else ''}"
-        for unit, scaled in (("s", 1), ("GB", 1e9)):
-            row = name if unit == "s" else f"{name}: peak memory"
-            value = found.measure(row, of_kernel, scale, what, fused, peak=unit == "GB")
-            if value:
-                found.rows.append(Row(row, ours=f"{value / scaled:.3g} {unit}"))
+        if measured := found.measure(name, of_kernel, scale, what, fused):
+            seconds, memory = measured
+            found.add(Row(name, ours=f"{seconds:.3g} s, {memory / 1e9:.3g} GB at most"))
+
+
+def of_extraction(found: Table, scale: Scale) -> None:
+    """Add the AGOP of networks."""
     for name in ("vgg11", "resnet50"):
         for classes, probes in ((10, None), (1000, 32)):
-            what = f"AGOP of {name}, {size} px, {classes} outputs, {f'{probes} probes' if probes else 'exact'}"
+            what = f"AGOP of {name}, {scale.large} px, {classes} outputs, {f'{probes} probes' if probes else 'exact'}"
             for precision in ("float32", "bfloat16"):
                 found.rate(f"{what}, {precision}", extraction, scale, name, classes, probes, precision)
-    return found.rows
 
+
+PARTS = {"kernels": of_kernels, "training": of_training, "extraction": of_extraction}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all, if none is named")
     parser.add_argument("--try", action="store_true", dest="trial", help="a few images, on the CPU")
-    scale = TRIAL if parser.parse_args().trial else GPU
+    arguments = parser.parse_args()
+    scale = TRIAL if arguments.trial else GPU
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"{unknown.pop()} is none of {', '.join(PARTS)}")
     if scale is GPU and not torch.cuda.is_available():
         sys.exit("no GPU here; --try runs a few images on the CPU")
     name = torch.cuda.get_device_name() if scale is GPU else "CPU, a trial"
-    text = f"{name}; {hardware()}. Each row in its own process, once.\n\n{table(rows(scale))}"
+    found = Table()
+    for part in arguments.parts or PARTS:
+        PARTS[part](found, scale)
+    text = f"{name}; {hardware()}. Each row in its own process, once.\n\n{table(found.rows)}"
     print(text)
     folder = Path(__file__).parents[2] / "results" / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
