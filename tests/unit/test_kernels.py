@@ -293,12 +293,12 @@ def test_tiles_take_no_more_memory_than_given(monkeypatch, memory):
 
 
 @pytest.mark.skipif(torch.__version__ < "2.13" and not torch.cuda.is_available(), reason="took a GPU before torch 2.13")
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", ["cntk", "laplace"])
 @pytest.mark.parametrize("rank", [None, 4])
 def test_everything_stays_on_the_device_of_the_images(name, rank):
     """By PyTorch's rules for a GPU, of which none need be here: tensors without numbers."""
     with FakeTensorMode():
-        x, alphas = torch.empty(12, 3, 9, 9, device="cuda"), torch.empty(12, 2, device="cuda")
+        x, alphas = torch.empty(7, 3, 9, 9, device="cuda"), torch.empty(7, 2, device="cuda")
         factor = None if rank is None else torch.empty(rank, 27, device="cuda")
         kernel = KERNELS[name]()
         for found in (
@@ -337,7 +337,7 @@ def test_products_of_fewer_digits_than_float32_has_are_refused(precision):
         torch.set_float32_matmul_precision("highest")
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", ["cntk", "laplace"])
 def test_tiles_of_all_sizes_are_compiled_once(monkeypatch, name):
     """To compile takes longer than most kernels, and after eight times for a function PyTorch gives up."""
     graphs = []
@@ -348,17 +348,15 @@ def test_tiles_of_all_sizes_are_compiled_once(monkeypatch, name):
 
     torch.compiler.reset()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=traced))
-    for cached in (7**2 * 400, 9**2 * 400):  # bytes: tiles of so many pairs, and smaller ones of the rest
-        monkeypatch.setattr(kernels, "CACHED", cached)
-        for count in (37, 60):
-            kernel = kernels.compiled(KERNELS[name]())
-            x, alphas = torch.rand(count, 3, 12, 12), torch.randn(count, 4)
-            kernel_matrix(kernel, x)
-            kernel_matrix(kernel, x, x[:10])
-            kernel_matrix(kernel, x[:1], x)
-            kernel_matrix(kernel, x[:, :1, :8, :9])
-            predictor_agop(kernel, x, alphas, x[:20])
-            predictor_agop(kernel, x, alphas, x[:7])
+    for count, side in ((37, 7), (30, 9)):
+        monkeypatch.setattr(kernels, "CACHED", side**2 * 400)  # bytes: tiles of so many images, and smaller ones
+        kernel = kernels.compiled(KERNELS[name]())
+        x, alphas = torch.rand(count, 3, 12, 12), torch.randn(count, 4)
+        kernel_matrix(kernel, x)
+        kernel_matrix(kernel, x[:1], x)
+        kernel_matrix(kernel, x[:20, :1, :8, :9], x[:10, :1, :8, :9])
+        predictor_agop(kernel, x, alphas, x[:20])
+        predictor_agop(kernel, x, alphas, x[:7])
     assert len(graphs) == 2  # of values and derivatives
     torch.compiler.reset()
 
