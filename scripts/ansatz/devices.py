@@ -87,13 +87,15 @@ def compiles(key: str, wanted: bool | str, device: torch.device, *, long: bool) 
         If it is wanted, and there is no C compiler, or none of Python's headers, which it takes; the error names the
         key.
     """
-    headers = Path(sysconfig.get_path("include"), "Python.h")
-    possible = shutil.which("cc") is not None and headers.exists()
+    headers, missing = Path(sysconfig.get_path("include"), "Python.h"), None
+    if shutil.which("cc") is None:
+        missing = "C compiler (cc) here"
+    elif not headers.exists():
+        missing = str(headers)
     if wanted == "auto":
-        return device.type == "cuda" and long and possible
-    if wanted and not possible:
-        missing = f"no {headers}" if shutil.which("cc") else "no C compiler (cc) here"
-        raise UserError(f"{key}: true, but there is {missing}, which it takes; set it to false")
+        return device.type == "cuda" and long and not missing
+    if wanted and missing:
+        raise UserError(f"{key}: true, but there is no {missing}, which it takes; set it to false")
     return bool(wanted)
 
 

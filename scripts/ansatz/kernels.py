@@ -295,7 +295,7 @@ def patches(kernel: Kernel, images: torch.Tensor, factor: torch.Tensor | None = 
     UserError
         If the images are too small for the kernel's depth.
     """
-    _positions(kernel, images)
+    _positions(kernel, images)  # refuses those that are too small
     size, padded = kernel.patch_size, pad(images, [kernel.padding] * 4)
     windows = padded.unfold(2, size, 1).unfold(3, size, 1)  # (n, channels, rows, columns, size, size)
     found = windows.permute(2, 3, 0, 1, 4, 5).flatten(3)  # (rows, columns, n, patch)
