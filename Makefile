@@ -1,8 +1,11 @@
 # The commands of this repository; each sets up what it needs.
-#   make run         the default study: results/digits/table.md, results/digits/figures/, results/report.html
-#   make test        all tests
-#   make environment .venv alone, which the others set up too
-#   make benchmark   how fast it is, beside the plain ways: results/benchmarks/cpu.md
+#   make run         run config/config.yaml, all four sections: results/digits/ and results/report.html
+#   make test        run all tests
+#   make test-unit   run the tests of the library alone, in about two minutes
+#   make schema      write the configuration's schema and the tables of config/README.md, after keys or names have changed
+#   make environment create .venv, as the other commands do when they need it
+#   make benchmark   compare its speed with that of the plain ways: results/benchmarks/cpu.md
+#   make lint, make format, make lock, make clean: for developers
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -11,10 +14,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 ENVIRONMENT := .venv/requirements.lock
-# Programs of the environment find each other, and Snakemake its jobs' Python.
+# So that programs of the environment find each other, and Snakemake finds the Python of its jobs.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: environment run test benchmark lint format lock clean
+.PHONY: environment run test test-unit benchmark schema lint format lock clean
 
 environment: $(ENVIRONMENT)
 
@@ -25,8 +28,14 @@ run: $(ENVIRONMENT)
 test: $(ENVIRONMENT)
 	pytest
 
+test-unit: $(ENVIRONMENT)
+	pytest tests/unit
+
 benchmark: $(ENVIRONMENT)
 	PYTHONPATH=scripts:tests python -m benchmarks
+
+schema: $(ENVIRONMENT)
+	PYTHONPATH=scripts python -m ansatz.workflow.configuration
 
 lint: $(ENVIRONMENT)
 	ruff check .
@@ -48,7 +57,7 @@ clean:
 	rm -rf .venv .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A copy of the lock file in the environment says what the environment was made from.
+# The copy of the lock file in the environment records what the environment was made from.
 $(ENVIRONMENT): requirements.lock
 	rm -rf .venv
 	if command -v uv >/dev/null; then \

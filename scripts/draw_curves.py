@@ -1,9 +1,10 @@
-"""Draw a figure over epochs from all runs."""
+"""Draw a figure of all runs over epochs: accuracy, gap, or another metric."""
 
-from ansatz import figures
+from ansatz.files.tables import read_csv
 from ansatz.job import job
-from ansatz.store import read_csv
+from ansatz.reporting.figures.curves import figure_of
+from ansatz.reporting.figures.style import save
 
 with job(snakemake.log[0]):
-    draw = figures.CURVES[snakemake.wildcards.figure]
-    figures.save(draw(read_csv(snakemake.input.tidy)), snakemake.output.png, snakemake.output.svg)
+    draw = figure_of(snakemake.wildcards.figure)
+    save(draw(read_csv(snakemake.input.tidy)), snakemake.output.png, snakemake.output.svg)

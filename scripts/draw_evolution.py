@@ -1,10 +1,11 @@
-"""Draw what was seen of a network's features while it trained."""
+"""Draw a figure of the features of a network while it trains."""
 
-from ansatz import feature_figures
-from ansatz.figures import save
+from ansatz.files.evolution import read_evolution
 from ansatz.job import job
-from ansatz.store import read_evolution
+from ansatz.reporting.figures import evolution
+from ansatz.reporting.figures.catalogue import figures_of
+from ansatz.reporting.figures.style import save
 
 with job(snakemake.log[0]):
-    draw = feature_figures.STAGES[snakemake.wildcards.figure]
+    draw = figures_of(evolution.__name__)[snakemake.wildcards.figure]
     save(draw(read_evolution(snakemake.input.evolution)), snakemake.output.png, snakemake.output.svg)

@@ -1,10 +1,12 @@
-"""Draw what machines scored."""
+"""Draw a figure of the scores of all machines."""
 
-from ansatz.figures import save
+from ansatz.files.tables import read_scores
 from ansatz.job import job
-from ansatz.machine_figures import SCORE_FIGURES
-from ansatz.store import read_scores
+from ansatz.reporting.figures import machines
+from ansatz.reporting.figures.catalogue import figures_of
+from ansatz.reporting.figures.style import save
+from ansatz.reporting.machines import read_declared
 
 with job(snakemake.log[0]):
-    draw = SCORE_FIGURES[snakemake.wildcards.figure]
-    save(draw(read_scores(snakemake.input.tidy)), snakemake.output.png, snakemake.output.svg)
+    draw, declared = figures_of(machines.__name__)[snakemake.wildcards.figure], read_declared(snakemake.params.machines)
+    save(draw(read_scores(snakemake.input.tidy), declared), snakemake.output.png, snakemake.output.svg)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ansatz.datasets import fetch_archives
+from ansatz.data.archives import fetch_archives
 from ansatz.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], definitions=snakemake.input.definitions):
     fetch_archives(snakemake.wildcards.dataset, Path(snakemake.output.archives), **snakemake.params)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ansatz.archives import fetch
+from ansatz.data.archives import fetch
 from ansatz.job import job
-from ansatz.networks import published_weights
+from ansatz.networks.weights import published_weights
 
 with job(snakemake.log[0]):
     archive = published_weights(snakemake.wildcards.weights, sha256=snakemake.params.sha256)

@@ -1,7 +1,8 @@
-"""Collect all epochs of all runs, the outcome of each, and what it took."""
+"""Collect all epochs of all runs, their outcomes, and the resources they used."""
 
+from ansatz.files.runs import gather, resources
+from ansatz.files.tables import write_csv
 from ansatz.job import job
-from ansatz.store import gather, resources, write_csv
 
 with job(snakemake.log[0]) as log:
     tidy, runs = gather(snakemake.input.metrics, snakemake.input.summaries)

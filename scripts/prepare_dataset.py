@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ansatz.datasets import prepare
+from ansatz.data.prepare import prepare
 from ansatz.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0], definitions=snakemake.input.definitions):
     source, output = Path(snakemake.input.source), Path(snakemake.output.dataset)
     prepare(snakemake.wildcards.dataset, source, output, **snakemake.params)

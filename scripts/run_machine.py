@@ -1,30 +1,34 @@
-"""Let a machine learn a task, and be tested on it."""
+"""Fit a machine to a task and test it."""
 
 import time
 
 import pandas as pd
 
+from ansatz import registry
 from ansatz.devices import take_device
+from ansatz.files.dataset import read_dataset
+from ansatz.files.learned import write_learned
+from ansatz.files.tables import write_csv
 from ansatz.job import job
-from ansatz.machines import MACHINES, learnt, scores
+from ansatz.machines.scores import learned_features, scores
 from ansatz.provenance import provenance
-from ansatz.store import read_dataset, write_csv, write_learnt
-from ansatz.tasks import TASKS
 
 SHOWN = 6  # test images
 
-with job(snakemake.log[0]) as log:
-    params, known = dict(snakemake.params), dict(snakemake.wildcards)
+with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
+    params, run = dict(snakemake.params), dict(snakemake.params.run)
+    task, machine = params["task"], params["machine"]
     data = read_dataset(snakemake.input.dataset) if snakemake.input.dataset else None
-    task = TASKS[params["task"]](data, **params["images"])
+    make_task = registry.find("task", task["name"]).object
+    images = make_task(data, task["train"], task["test"], task["seed"], **task["options"])
     device = take_device(**params["device"], threads=snakemake.threads)
-    place = {"device": str(device), "memory": params["memory"], "random_state": params["images"]["seed"]}
-    machine = MACHINES[known["machine"]](params["options"] | place)
+    job_options = {"device": str(device), "memory": params["memory"], "random_state": task["seed"]}
+    fitted = registry.find("machine", machine["name"]).object(**machine["options"], **job_options)
     start = time.perf_counter()
-    machine.fit(task.x_train, task.y_train, task.x_test, task.y_test)
-    known |= {"seconds": time.perf_counter() - start, "train": len(task.y_train), "test": len(task.y_test)}
-    rows = [known | row for row in scores(machine, task.x_test, task.y_test)]
-    log.info("%s: test accuracy %s", known["machine"], ", ".join(f"{row['accuracy']:.2%}" for row in rows))
-    write_csv(snakemake.output.history, pd.DataFrame(machine.history_))
+    fitted.fit(images.x_train, images.y_train, images.x_test, images.y_test)
+    run |= {"seconds": time.perf_counter() - start, "train": len(images.y_train), "test": len(images.y_test)}
+    rows = [run | row for row in scores(fitted, images.x_test, images.y_test)]
+    log.info("%s: test accuracy %s", machine["name"], ", ".join(f"{row['accuracy']:.2%}" for row in rows))
+    write_csv(snakemake.output.history, pd.DataFrame(fitted.history_))
     write_csv(snakemake.output.scores, pd.DataFrame(rows))
-    write_learnt(snakemake.output.learnt, learnt(machine, task.x_test[:SHOWN]), provenance(**params))
+    write_learned(snakemake.output.learned, learned_features(fitted, images.x_test[:SHOWN]), provenance(**params))

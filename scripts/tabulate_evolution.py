@@ -1,13 +1,15 @@
-"""Make the table of a training that was followed, with the published numbers beside it."""
+"""Make the table of a training and the evolution of its features, with published accuracies where there are any."""
 
-from ansatz import statistics
+from ansatz.files.atomic import write_text
+from ansatz.files.evolution import read_evolution
+from ansatz.files.tables import METRICS, read_csv, write_csv
 from ansatz.job import job
-from ansatz.store import METRICS, read_csv, read_evolution, write_csv, write_text
+from ansatz.reporting import evolution
 
 with job(snakemake.log[0]):
-    metrics, params = read_csv(snakemake.input.metrics, METRICS), snakemake.params
-    published = read_csv(snakemake.input.published)
-    mine = (published.network == params.network["name"]) & (published.dataset == params.dataset)
-    table = statistics.evolved(metrics, read_evolution(snakemake.input.evolution), published[mine])
+    params, published = snakemake.params, read_csv(snakemake.input.published)
+    published = published[(published.network == params.network["name"]) & (published.dataset == params.dataset)]
+    metrics = read_csv(snakemake.input.metrics, METRICS)
+    table = evolution.by_epoch(metrics, read_evolution(snakemake.input.evolution), published)
     write_csv(snakemake.output.csv, table.round(6))
-    write_text(snakemake.output.markdown, statistics.evolution_to_markdown(table))
+    write_text(snakemake.output.markdown, evolution.to_markdown(table))

@@ -1,31 +1,37 @@
-"""Train one network from one initializer and one seed."""
+"""Train a network, and record snapshots of it if the rule asks for them."""
 
-from ansatz import feature_matrices
-from ansatz.batches import on_device
+from ansatz.data.batches import on_device
 from ansatz.devices import take_device
-from ansatz.initializers import initialize
+from ansatz.features.evolution import Snapshots
+from ansatz.files.atomic import write_json
+from ansatz.files.dataset import read_dataset
+from ansatz.files.evolution import write_evolution
+from ansatz.files.tables import write_metrics
+from ansatz.initializers.initial import initial_network
 from ansatz.job import job
-from ansatz.networks import build
+from ansatz.networks.weights import save_weights
 from ansatz.provenance import provenance
-from ansatz.store import read_dataset, write_json, write_metrics
-from ansatz.training import Checkpoint, Protocol, evaluate_best, train
+from ansatz.training.checkpoint import Checkpoint
+from ansatz.training.config import TrainingConfig
+from ansatz.training.trainer import Trainer
 
-with job(snakemake.log[0]):
-    params, run_of = dict(snakemake.params), dict(snakemake.wildcards)
-    protocol, seed = Protocol(**params["protocol"]), int(run_of["seed"])
-    data = read_dataset(snakemake.input.dataset)
-    features = snakemake.input.get("features")
-    network = build(**params["network"], classes=len(data.classes), seed=seed)
-    matrices = feature_matrices.read(features) if features else None
-    initialize(network, run_of["initializer"], seed=seed, matrices=matrices, **params["covariance"])
-    key = (params, run_of, data.fingerprint)
-    checkpoint = Checkpoint.of(snakemake.params.checkpoint, network, *key, code=snakemake.input.library)
-    device = take_device(**params["device"], threads=snakemake.threads)
-    images = on_device(data, **params["images"], device=device)
-    where = {"checkpoint": checkpoint, "compiled": params["compiled"]}
-    run = train(network, images, protocol, seed=seed, **where, title="/".join(run_of.values()))
-    outcome = run.summary(evaluate_best(network, run, images, protocol))
-    write_metrics(snakemake.output.metrics, run.rows)
-    made = provenance(**params)
-    write_json(snakemake.output.summary, {**run_of, "seed": seed, **outcome, "device": str(device), **made})
+files, output, params = snakemake.input, snakemake.output, snakemake.params
+with job(snakemake.log[0], definitions=files.definitions):
+    data, config = read_dataset(files.dataset, parts=params.parts), TrainingConfig(**params.training)
+    start = {"initializer": params.initializer, "features": files.features, "seed": params.seed}
+    network = initial_network(params.network, len(data.classes), **start)
+    key = {"code": [*files.library, *files.definitions]}
+    checkpoint = Checkpoint.of(params.checkpoint, network, dict(params), data.fingerprint, **key)
+    device = take_device(**params.device, threads=snakemake.threads)
+    images = on_device(data, **params.images, device=device)
+    snapshots = Snapshots.of(network, images, **params.snapshots) if params.snapshots else None
+    where = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
+    trainer = Trainer(network, images, config, seed=params.seed, snapshots=snapshots, **where)
+    run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**dict(params))
+    write_metrics(output.metrics, run.rows)
+    write_json(output.summary, {**params.run, **summary, "device": str(device), **made})
+    if "weights" in output.keys():  # noqa: SIM118  an output has names and no values
+        save_weights(network, output.weights)
+    if snapshots:
+        write_evolution(output.evolution, snapshots.collect(network, run.snapshots, params.run["experiment"]), made)
     checkpoint.clear()

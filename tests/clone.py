@@ -1,34 +1,19 @@
-"""A clone of the repository, and Snakemake in it, as a user has them."""
+"""A clone of the repository as users have it, and Snakemake in it."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import yaml
 
+import forkserver
 from real_data import ROOT
+from studies import all_sections, small_study
 
 PARTS = ("config", "envs", "profiles", "scripts", "workflow", "results/published")
-
-
-def small_study(**changes):
-    """Return a configuration as small as can be, with these keys changed (None: removed)."""
-    config = {
-        "name": "test",
-        "datasets": {"digits": {"limit": 60}},
-        "initializers": ["kaiming_uniform", "nfm"],
-        "seeds": [0],
-        "network": {"width": 0.03125, "image_size": 32},
-        "source": {"pretrain": {"dataset": "digits", "training": {"epochs": 1, "batch_size": 16}}},
-        "feature_matrices": {"images": 8},
-        "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
-        "device": "cpu",
-    } | changes
-    return {key: value for key, value in config.items() if value is not None}
 
 
 @dataclass
@@ -45,21 +30,37 @@ class Clone:
         """Write a study as small as can be, with these keys changed."""
         (self.path / file).write_text(yaml.safe_dump(small_study(**changes)))
 
+    def configure_all(self, file="config/test.yaml", **changes):
+        """Write a configuration of all four sections, as small as can be, with these keys changed."""
+        (self.path / file).write_text(yaml.safe_dump(all_sections(**changes)))
+
     def snakemake(self, *arguments, check=True, config="config/test.yaml"):
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        command += ["--configfile", config] if config else []
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        """Run snakemake in a fork, and its scripts too, which saves starting them; return its output."""
+        command = ["snakemake", "--cores", "2", *arguments, *(["--configfile", config] if config else [])]
+        done = forkserver.run(command, self.path)
         assert not check or done.returncode == 0, done.stdout[-5000:]
         return done
+
+    def start(self, *arguments, program=("snakemake",)):
+        """Start the command that a user types, without a fork; `output` is what it has printed so far."""
+        with open(self.path / "output.txt", "w") as output:
+            return subprocess.Popen(
+                [*program, *arguments],
+                cwd=self.path,
+                env=forkserver.user_environment(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self):
+        return (self.path / "output.txt").read_text()
+
+    def copy(self, to):
+        """Copy all, so that a test can change it."""
+        shutil.copytree(self.path, to, symlinks=True)
+        return Clone(to)
 
     def planned(self, *arguments, **options):
         """Return the rules that a dry run would run, with how often; all is not counted."""
@@ -73,17 +74,16 @@ class Clone:
         return counts
 
 
-def refusal(config):
-    """Check a configuration as the workflow does, but without Snakemake's start; return the line that refuses it."""
-    definitions, _, call = (ROOT / "workflow/rules/configuration.smk").read_text().rpartition("\nSCHEMA = ")
-    assert call.startswith("check(config, ")
-    namespace = {}
-    exec(definitions, namespace)
-    with pytest.raises(SystemExit) as caught:
-        namespace["check"](config, str(ROOT / "workflow/schemas/config.schema.yaml"))
-    assert caught.value.code.startswith("config")
-    assert "\n" not in caught.value.code
-    return caught.value.code
+def shared_clone(folder, make):
+    """Return a clone that `make(clone)` has run once for all processes of a test run; not to be changed."""
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            shutil.rmtree(folder / "clone", ignore_errors=True)  # of a process in which it failed
+            make(copy_repository(folder / "clone"))
+            (folder / "made").touch()
+    return Clone(folder / "clone")
 
 
 def copy_repository(to):

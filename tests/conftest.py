@@ -4,11 +4,21 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ansatz import registry
 from real_data import ARCHIVES
 
 # The first call of a kernel takes long, and machines are noisy: time is not what these tests are about.
 settings.register_profile("ansatz", deadline=None)
 settings.load_profile("ansatz")
+
+
+@pytest.hookimpl(wrapper=True)  # before the hook of pytest-xdist that reads the groups
+def pytest_collection_modifyitems(items):
+    """Keep a file's tests in one process, but for the workflow's, which are few, long and share what they need."""
+    for item in items:
+        if item.path.parent.name != "workflow":
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    return (yield)
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +35,17 @@ def archives():
     if not ARCHIVES.is_dir():
         pytest.skip(f"no real archives in {ARCHIVES} (set ANSATZ_ARCHIVES)")
     return ARCHIVES
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """Return a function that registers what a user's file with this text defines, for one test."""
+    monkeypatch.setattr(registry, "_PLUGINS", [])
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
+
+    def use(text):
+        path = tmp_path / "mine.py"
+        path.write_text(text)
+        registry.use([path])
+
+    return use

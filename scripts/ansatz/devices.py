@@ -1,4 +1,4 @@
-"""What computes: the device, the memory it may take, the precision."""
+"""The device that computes, the memory it may use, and its precision."""
 
 import ctypes
 import logging
@@ -15,9 +15,9 @@ from ansatz.errors import UserError
 
 LOG = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-CPU_MEMORY = 2**30  # bytes, where nothing else is said: little beside a laptop's memory, more gains no speed
+CPU_MEMORY = 2**30  # bytes by default: little compared with a laptop's memory, and more would gain no speed
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as in malloc.h
-GPU_SHARE = 0.25  # of a GPU's memory, for images, and as much again for what is computed from them
+GPU_SHARE = 0.25  # of a GPU's memory for images, and as much again for what is computed from them
 
 
 def find_device(name: str) -> torch.device:
@@ -26,7 +26,7 @@ def find_device(name: str) -> torch.device:
     Raises
     ------
     UserError
-        If it is none, or a GPU that is not there.
+        If there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,30 +35,31 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise UserError(f"device: {name!r} is none of auto, cpu, cuda and cuda:N")
+        raise UserError(f"device: {name!r} is none of auto, cpu, cuda, cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device: {name} is not there; this machine has {torch.cuda.device_count()} GPUs for it")
+        raise UserError(f"device: there is no {name}; the number of GPUs available is {torch.cuda.device_count()}")
     return device
 
 
 def take_device(name: str, threads: int, *, deterministic: bool = False) -> torch.device:
-    """Return the device that `find_device` finds, set up for this process.
+    """Return the device of that name, and set this process up to compute on it.
 
     Parameters
     ----------
     name : str
+        As for `find_device`.
     threads : int
-        How many the CPU may use.
+        Number of threads that computations on the CPU may use.
     deterministic : bool
-        Whether a GPU is to compute the same bits again in the same job; the CPU does anyway. An operation that cannot
-        raises a RuntimeError.
+        Whether a GPU computes the same bits whenever the job is repeated, as the CPU always does. Operations that
+        cannot then raise a RuntimeError.
     """
     device = find_device(name)
     torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("highest")  # float32 is that, whatever the environment says
+    torch.set_float32_matmul_precision("highest")  # no TF32, whatever the environment says
     if device.type == "cpu":
         _keep_freed_memory()
-    torch.backends.cudnn.benchmark = not deterministic  # the fastest of several algorithms, found anew by each process
+    torch.backends.cudnn.benchmark = not deterministic  # each process times several algorithms and uses the fastest
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)  # imports PyTorch's compiler, hence not called with False
@@ -68,10 +69,10 @@ def take_device(name: str, threads: int, *, deterministic: bool = False) -> torc
 
 
 def working_memory(device: torch.device) -> int:
-    """Return the bytes that images, and what is computed from them at once, may each take, if nothing else is said.
+    """Return the default number of bytes for images, and again for what is computed from a batch of them.
 
-    They do not depend on what is free at the moment: sums are rounded by their chunks, and equal jobs are to make equal
-    ones.
+    It does not depend on how much memory is free: batches determine how sums are rounded, and equal jobs must give
+    equal numbers.
     """
     if device.type == "cuda":
         return int(GPU_SHARE * torch.cuda.get_device_properties(device).total_memory)
@@ -79,38 +80,47 @@ def working_memory(device: torch.device) -> int:
 
 
 def compiles(key: str, wanted: bool | str, device: torch.device, *, long: bool) -> bool:
-    """Return whether to use PyTorch's compiler: for ``auto``, in what takes long on a GPU, where it pays.
+    """Return whether to use PyTorch's compiler.
+
+    Parameters
+    ----------
+    key : str
+        The key of the configuration, for the error message.
+    wanted : bool or "auto"
+        ``auto`` compiles computations on a GPU that are long enough to gain from it.
+    device : torch.device
+    long : bool
+        Whether the computation takes longer than compiling it.
 
     Raises
     ------
     UserError
-        If it is wanted, and there is no C compiler, or none of Python's headers, which it takes; the error names the
-        key.
+        If it is wanted, but a C compiler or Python's headers are missing, which PyTorch's compiler requires.
     """
     headers, missing = Path(sysconfig.get_path("include"), "Python.h"), None
     if shutil.which("cc") is None:
-        missing = "C compiler (cc) here"
+        missing = "C compiler (cc)"
     elif not headers.exists():
         missing = str(headers)
     if wanted == "auto":
         return device.type == "cuda" and long and not missing
     if wanted and missing:
-        raise UserError(f"{key}: true, but there is no {missing}, which it takes; set it to false")
+        raise UserError(f"{key}: true, but there is no {missing}, which compiling requires; set it to false")
     return bool(wanted)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context in which forward passes compute in one of `PRECISIONS`."""
+    """Return the context in which forward passes compute in a precision of `PRECISIONS`."""
     dtype = PRECISIONS[precision]
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
 
 def _keep_freed_memory() -> None:
-    """Tell the C library to keep freed blocks for the next batch, which is of the same size.
+    """Make the C library keep freed blocks of memory for the next batch, which has the same size.
 
-    By default glibc returns large ones to the system, and each batch faults its pages in anew: half of a training's
-    time on the CPU. Elsewhere than on Linux nothing is done.
+    By default glibc returns large blocks to the system, and page faults then take half of a training's time on the CPU.
+    This does nothing except on Linux.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # glibc's
-        libc.mallopt(M_MMAP_MAX, 0)  # no block by itself
-        libc.mallopt(M_TRIM_THRESHOLD, -1)  # nothing returned
+        libc.mallopt(M_MMAP_MAX, 0)  # no block outside the heap
+        libc.mallopt(M_TRIM_THRESHOLD, -1)  # never shrink the heap

@@ -1,5 +1,5 @@
-"""What a user can get wrong, and how it is told."""
+"""The error that reports a mistake in one line."""
 
 
 class UserError(ValueError):
-    """A mistake of the user's or the machine's: one line that names the thing, the value, and what would be right."""
+    """A user's mistake or a fault of the machine: one line with the name, the value, and what would be right."""

@@ -1,13 +1,14 @@
-"""What every script runs in: a log, and one line for a mistake."""
+"""The context that every script runs in: it logs, and reports mistakes in one line."""
 
 import errno
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from ansatz import registry
 from ansatz.errors import UserError
 
 LOG = logging.getLogger("ansatz")
@@ -21,65 +22,69 @@ MACHINE_FAULTS = {
     errno.EROFS,
     errno.ENOENT,
 }
-TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")  # of torch's layers
+TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")  # torch's messages
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # as torch says it, for a GPU and for the CPU
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages for a GPU and for the CPU
 
 
 @contextmanager
-def job(log: str | os.PathLike[str]) -> Iterator[logging.Logger]:
-    """Run a script's body: log to the file `log` and to standard error, and end in one line on a mistake.
+def job(log: str | os.PathLike[str], *, definitions: Iterable[str | os.PathLike[str]] = ()) -> Iterator[logging.Logger]:
+    """Run the body of a script: log to a file and to standard error, and report mistakes in one line.
 
     Parameters
     ----------
     log : path
-        The log file; lines are appended, as a resumed run goes on with its own.
+        The log file. Lines are appended, so that a resumed run keeps its log.
+    definitions : iterable of path
+        Files that define names which the body looks up in the registry; the library is searched anyway.
 
     Yields
     ------
     logging.Logger
-        Where the body says what it does.
+        The logger for the body's own messages.
 
     Raises
     ------
     SystemExit
-        With status 1, after one line, on a `UserError` and on what a machine can refuse: a full disk, a missing
-        permission, too little memory. With status 128 + signal, after one line, on Ctrl-C and on SIGTERM, which is how
-        clusters announce a time limit or a preemption. Anything else is a bug and keeps its traceback, in the log too.
+        With status 1, after one line, on a `UserError` and on faults of the machine: a full disk, a missing permission,
+        too little memory; and on whatever a file of the user's raises. With status 128 + signal, after one line, on
+        Ctrl-C and on SIGTERM, with which clusters announce a time limit or a preemption. Any other exception is a bug;
+        its traceback is logged.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
     LOG.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is not to hide what is wrong
-    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    logging.raiseExceptions = False  # a log that cannot be written must not hide the error: the disk is full
+    previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
+        registry.use(definitions)
         yield LOG
     except KeyboardInterrupt as interrupt:
         number = signal.Signals(*interrupt.args or [signal.SIGINT])
-        LOG.error("interrupted (%s); the same command goes on from here", number.name)
+        LOG.error("interrupted (%s); rerun the same command to resume", number.name)
         sys.exit(128 + number)
     except Exception as error:
-        line = told(error)
+        line = one_line(error)
         if line is None:
             LOG.exception("unexpected error")
             raise
         LOG.error("error: %s", " ".join(line.split()))
         sys.exit(1)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    """Leave the body at once, from wherever it is; a second signal is not to disturb the leaving."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    """Leave the body at once; further signals are ignored, so that it can clean up."""
+    for handled in SIGNALS:
+        signal.signal(handled, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
-def told(error: Exception) -> str | None:
-    """Return what to tell a user of an error, or None where it is a bug."""
+def one_line(error: Exception) -> str | None:
+    """Return the line that reports an error to the user, or None if it is a bug."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno in MACHINE_FAULTS:
@@ -89,5 +94,7 @@ def told(error: Exception) -> str | None:
     if any(words in str(error) for words in TOO_SMALL):
         return f"image_size: too small for the network ({str(error).partition(';')[0]})"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
-        return "out of memory: take a smaller batch_size, image_size, width, train or centres, or a machine with more"
-    return None
+        return (
+            "out of memory: reduce batch_size, image_size, width, train or centres, or use a machine with more memory"
+        )
+    return registry.blamed(error)

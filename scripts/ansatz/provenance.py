@@ -1,4 +1,4 @@
-"""What made a result: parameters, versions, machine and commit. Each result file carries it."""
+"""The provenance of a result, stored in each result file: parameters, versions, machine and commit."""
 
 import platform
 import subprocess
@@ -12,18 +12,18 @@ PACKAGES = ("torch", "torchvision", "numpy", "h5py", "pandas")
 
 
 def provenance(**parameters: Any) -> dict[str, Any]:
-    """Describe what makes a result.
+    """Return the provenance of a result.
 
     Parameters
     ----------
     **parameters
-        What the result depends on and a reader would ask for: the part of the configuration, seeds, the device.
+        Everything that the result depends on: its part of the configuration, seeds, the device.
 
     Returns
     -------
     dict
         ``parameters``, ``versions`` (of Python, this program and its main packages), ``machine`` and ``commit``
-        (of the checkout, with ``-dirty`` where files differ from it, or None outside of git); plain JSON types.
+        (with ``-dirty`` if files differ from it; None outside a git checkout), in plain JSON types.
     """
     versions: dict[str, str | None] = {"python": platform.python_version(), "ansatz": __version__}
     versions |= {package: _version(package) for package in PACKAGES}

@@ -1,7 +1,7 @@
-"""One seed, many independent random streams.
+"""Independent random streams from one seed.
 
-Each purpose (a layer's filters, the order of an epoch, its dropout masks) draws from a stream of its own, so that
-no initializer moves another's batches, and a resumed run meets the numbers it would have met.
+Each purpose (a layer's filters, the order of images in an epoch, its dropout masks) draws from a stream of its own. So
+batches do not depend on the initializer, and a resumed run draws the same numbers as an uninterrupted one.
 """
 
 import zlib
@@ -9,17 +9,17 @@ import zlib
 import numpy as np
 
 
-def stream(seed: int, purpose: str, index: int = 0) -> int:
-    """Return the seed of one stream.
+def derive_seed(seed: int, purpose: str, index: int = 0) -> int:
+    """Return the seed of a stream.
 
     Parameters
     ----------
     seed : int
-        The run's seed, at least 0.
+        The seed of the run, at least 0.
     purpose : str
-        What the numbers are for, such as ``"filters"``.
+        The purpose of the numbers, such as ``"filters"``.
     index : int
-        Which of the purpose's streams: the layer, or the epoch.
+        The number of the layer or epoch, if the purpose has a stream for each.
 
     Returns
     -------

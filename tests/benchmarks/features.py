@@ -1,4 +1,4 @@
-"""AGOP: the published way, layer by layer over unfolded patches, and ours."""
+"""AGOP: the published way, layer by layer over unfolded patches, against ours."""
 
 import os
 import time
@@ -10,21 +10,22 @@ from torch.func import jacrev, vmap
 from torch.nn.functional import cosine_similarity, unfold
 
 from ansatz.devices import take_device
-from ansatz.feature_matrices import agop
-from ansatz.initializers import initialize
-from ansatz.networks import build, conv_layers
+from ansatz.features.agop import agop
+from ansatz.initializers.initialize import initialize
+from ansatz.networks.build import build
+from ansatz.networks.layers import conv_layers
 from benchmarks.measure import Row, Way, alone, mark, side_by_side
 
 
 def case(classes: int, size: int, images: int) -> tuple[nn.Module, torch.Tensor]:
-    """A VGG11 at Kaiming's scale, so that activations do not shrink towards ties in the pooling, and random images."""
+    """Return a VGG11 of Kaiming's scale, so that activations do not shrink to ties in the pooling, and images."""
     network = build("vgg11", classes, seed=0).eval()
     initialize(network, "kaiming_normal", seed=0)
     return network, torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
 def published(network: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield (layer, AGOP): differentiate the rest of the network by the layer's unfolded input, image by image."""
+    """Yield (layer, AGOP), from derivatives of the rest of the network by the layer's unfolded input, per image."""
     for module in network.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
@@ -47,7 +48,7 @@ def published(network: nn.Module, x: torch.Tensor) -> Iterator[tuple[str, torch.
 
 
 def plain(classes: int, size: int, images: int) -> float:
-    """Return the seconds an image of the published way."""
+    """Return the seconds per image of the published way."""
     network, x = case(classes, size, images)
     mark()
     start = time.perf_counter()
@@ -57,7 +58,7 @@ def plain(classes: int, size: int, images: int) -> float:
 
 
 def ours(classes: int, size: int, images: int, precision: str, probes: int | None = None) -> float:
-    """Return the seconds an image of ours, after a first call, as a program has it that goes through many batches."""
+    """Return the seconds per image of ours, after a first call, as in a program with many batches."""
     take_device("cpu", os.cpu_count() or 1)
     network, x = case(classes, size, images)
     mark()
@@ -68,10 +69,10 @@ def ours(classes: int, size: int, images: int, precision: str, probes: int | Non
 
 
 def largest_error(classes: int, size: int, images: int) -> float:
-    """Return the largest relative error of a layer in float32, of a network that makes no choices.
+    """Return the largest relative error of a layer in float32, for a network without discontinuous derivatives.
 
-    Where two values are equal but for rounding, ReLU and max-pooling choose differently in any two programs, and a
-    choice moves a whole gradient. With softplus and the average in their places, the error of the sums is left.
+    Where two values are equal up to rounding, ReLU and max-pooling may choose differently in two programs, which moves
+    a whole gradient. With softplus and average pooling instead, only the rounding errors of the sums remain.
     """
     network, x = case(classes, size, images)
     for position, module in enumerate(network.features):
@@ -79,21 +80,21 @@ def largest_error(classes: int, size: int, images: int) -> float:
             network.features[position] = nn.Softplus()
         if isinstance(module, nn.MaxPool2d):
             network.features[position] = nn.AvgPool2d(2)
-    found = agop(network, [x])
+    ours = agop(network, [x])
     expected = published(network, x)
-    return max(float((found[layer].dense()[0] - matrix).norm() / matrix.norm()) for layer, matrix in expected)
+    return max(float((ours[layer].dense()[0] - matrix).norm() / matrix.norm()) for layer, matrix in expected)
 
 
 def smallest_cosine(classes: int, size: int, images: int) -> float:
-    """Return the smallest cosine of a layer in bfloat16."""
+    """Return the smallest cosine of a layer in bfloat16 with the published way."""
     network, x = case(classes, size, images)
-    found = agop(network, [x], precision="bfloat16")
-    flat = ((found[layer].dense().flatten(), matrix.flatten()) for layer, matrix in published(network, x))
+    ours = agop(network, [x], precision="bfloat16")
+    flat = ((ours[layer].dense().flatten(), matrix.flatten()) for layer, matrix in published(network, x))
     return min(float(cosine_similarity(a.double(), b.double(), dim=0)) for a, b in flat)
 
 
 def smallest_cosine_of_probes(classes: int, size: int, images: int, probes: int) -> float:
-    """Return the smallest cosine of a layer's estimate to all directions, both in bfloat16 (see `smallest_cosine`)."""
+    """Return the smallest cosine of a layer's estimate with the exact AGOP, both in bfloat16."""
     take_device("cpu", os.cpu_count() or 1)
     network, x = case(classes, size, images)
     exact = agop(network, x.split(16), precision="bfloat16")
@@ -103,15 +104,15 @@ def smallest_cosine_of_probes(classes: int, size: int, images: int, probes: int)
 
 
 def rows() -> list[Row]:
-    """Return the table's part."""
+    """Return the rows of the table."""
     ten, what = (10, 224, 2), "AGOP of VGG11, 224 px, 10 outputs, 2 images"
     ways = [
         Way("float32", (ours, *ten, "float32"), 12),
         Way("bfloat16", (ours, *ten, "bfloat16"), 40),
     ]
-    found = side_by_side(what, (plain, *ten), *ways, n=3, memory=0.25)
+    table = side_by_side(what, (plain, *ten), *ways, n=3, memory=0.25)
     error, cosine = alone(largest_error, *ten)[0], alone(smallest_cosine, *ten)[0]
-    found += [
+    table += [
         Row(
             f"{what}, float32: largest relative error of a layer (no choices)",
             "",
@@ -124,7 +125,7 @@ def rows() -> list[Row]:
     ]
     what = "AGOP of VGG11, 64 px, 1000 outputs, an image"
     probed = Way("32 probes, bfloat16", (ours, 1000, 64, 16, "bfloat16", 32), 300)
-    found += side_by_side(what, (plain, 1000, 64, 1), probed, n=1)
+    table += side_by_side(what, (plain, 1000, 64, 1), probed, n=1)
     cosine = alone(smallest_cosine_of_probes, 1000, 64, 64, 32)[0]
     what = "32 probes on 64 images: smallest cosine of a layer to the exact matrix"
-    return [*found, Row(what, "", f"{cosine:.4f}", "", "≥ 0.99", cosine >= 0.99)]
+    return [*table, Row(what, "", f"{cosine:.4f}", "", "≥ 0.99", cosine >= 0.99)]

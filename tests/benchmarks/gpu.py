@@ -5,7 +5,7 @@
     python -m benchmarks.gpu kernels            # or training, extraction: these parts
     python -m benchmarks.gpu --try              # a few images on the CPU: whether it runs, not how fast
 
-Rows are told as they are found; what the time did not allow is said at the end.
+Rows are printed as they are measured; the end lists those for which there was no time.
 """
 
 import argparse
@@ -24,9 +24,11 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 from ansatz.devices import take_device, working_memory
-from ansatz.feature_matrices import agop, batch_size
-from ansatz.kernels import CNTK, compiled, kernel_matrix, predictor_agop
-from ansatz.networks import build
+from ansatz.features.agop import agop, batch_size
+from ansatz.machines.cntk import CNTK
+from ansatz.machines.compiled import compiled
+from ansatz.machines.kernel_matrix import kernel_matrix, predictor_agop
+from ansatz.networks.build import build
 from benchmarks import training
 from benchmarks.measure import Row, alone, hardware, table
 

@@ -1,4 +1,4 @@
-"""Filters of a given covariance: a normal distribution with the dense matrix, and thin factors."""
+"""Drawing filters with a given covariance: from the dense matrix, against thin factors."""
 
 import os
 import time
@@ -7,14 +7,15 @@ import torch
 from torch.distributions import MultivariateNormal
 
 from ansatz.devices import take_device
-from ansatz.feature_matrices import nfm
-from ansatz.initializers import initialize
-from ansatz.networks import build, conv_layers
+from ansatz.features.matrix import nfm
+from ansatz.initializers.initialize import initialize
+from ansatz.networks.build import build
+from ansatz.networks.layers import conv_layers
 from benchmarks.measure import Row, Way, side_by_side
 
 
 def plain() -> float:
-    """Return the seconds for VGG11's 8 layers, from the dense, jittered covariances."""
+    """Return the seconds for the 8 layers of VGG11 with dense, jittered covariances."""
     source, network = build("vgg11", 10, seed=0), build("vgg11", 10, seed=1)
     covariances = {layer: matrix.dense()[0] for layer, matrix in nfm(source).items()}
     start = time.perf_counter()
@@ -28,7 +29,7 @@ def plain() -> float:
 
 
 def ours() -> float:
-    """Return the seconds for the same from the thin factors."""
+    """Return the seconds for the same with thin factors."""
     take_device("cpu", os.cpu_count() or 1)
     source, network = build("vgg11", 10, seed=0), build("vgg11", 10, seed=1)
     matrices = {"nfm": nfm(source)}
@@ -39,5 +40,5 @@ def ours() -> float:
 
 
 def rows() -> list[Row]:
-    """Return the table's part."""
+    """Return the rows of the table."""
     return side_by_side("initialize VGG11's 8 layers", (plain,), Way("nfm", (ours,), 100), n=3)

@@ -1,19 +1,19 @@
-"""Kernels of images, and the AGOP of what they predict: neural-tangents, and ours, in float32 on the CPU.
+"""Kernels of images and the AGOPs of their predictors, by neural-tangents and by ours, in float32 on the CPU.
 
-And regression from centres beside the direct one, which stands in the column of the plain way.
+Also regression with Nyström centres, compared with the exact solution in the column of the plain way.
 
-neural-tangents wants versions of its own, so the program that uses it, `peer_neural_tangents.py`, is run by another
-Python, which ANSATZ_NEURAL_TANGENTS names (3.9 to 3.12); without it, our figures are shown alone::
+neural-tangents requires other versions, so the program that uses it, `peer_neural_tangents.py`, runs in another Python
+(3.9 to 3.12), which ANSATZ_NEURAL_TANGENTS names; without it, only our figures are shown::
 
     python3.11 -m venv peer
     peer/bin/pip install jax==0.4.30 jaxlib==0.4.30 numpy==1.26.4 scipy==1.12.0 frozendict einops tqdm
     peer/bin/pip install --no-deps neural_tangents==0.6.5
     export ANSATZ_NEURAL_TANGENTS=$PWD/peer/bin/python
 
-It is called in two ways: as the authors of ConvRFM call it, once each, with which the targets compare; and
-in the fastest way found, in blocks whose compilation is not timed. Both take the kernel of all pairs, ours each pair
-once, and `jax.grad`'s gradients, an output at a time, by the pixels of images whose patches lie side by side. Memory is
-what a process takes beyond its imports and the images.
+It is called in two ways: as the authors of ConvRFM call it, once, to which the targets refer; and in the fastest way we
+found, in blocks whose compilation is not timed. Both compute the kernel of all pairs, ours each pair once, and the
+gradients of `jax.grad`, one output at a time, by the pixels of images whose patches lie side by side. Memory is what a
+process uses beyond its imports and the images.
 """
 
 import json
@@ -28,9 +28,10 @@ import numpy as np
 import torch
 
 from ansatz.devices import take_device
-from ansatz.kernels import CNTK, kernel_matrix, predictor_agop
-from ansatz.regression import kernel_ridge, nystroem
-from ansatz.tasks import TASKS
+from ansatz.machines.cntk import CNTK
+from ansatz.machines.kernel_matrix import kernel_matrix, predictor_agop
+from ansatz.machines.ridge import kernel_ridge, nystroem
+from ansatz.machines.tasks import bars
 from benchmarks.measure import Row, alone, mark, spread
 
 PEER = "ANSATZ_NEURAL_TANGENTS"
@@ -161,9 +162,9 @@ def growth(what: str, runs: dict[int, list[Found]]) -> str:
 
 
 def solved(centres: int | None) -> tuple[float, np.ndarray]:
-    """Return the seconds of learning bars in noise, from centres or directly, and the outputs for those to test on."""
+    """Return the seconds of fitting bars in noise, with centres or exactly, and the outputs for the test images."""
     device = take_device("cpu", os.cpu_count() or 1)
-    task = TASKS["bars"](None, train=BARS, test=BARS, seed=0, noise=0.5)
+    task = bars(None, BARS, BARS, 0, noise=0.5)
     x, z = (torch.from_numpy(images).to(device) for images in (task.x_train, task.x_test))
     y = torch.eye(2)[torch.from_numpy(task.y_train)]
     mark()
@@ -175,7 +176,7 @@ def solved(centres: int | None) -> tuple[float, np.ndarray]:
 
 def of_centres() -> list[Row]:
     """Return the rows that compare Nyström's solution with the direct one: seconds, memory, error."""
-    found, labels = [], TASKS["bars"](None, train=BARS, test=BARS, seed=0, noise=0.5).y_test
+    found, labels = [], bars(None, BARS, BARS, 0, noise=0.5).y_test
     rounds = [{centres: alone(solved, centres) for centres in (None, *CENTRES)} for _ in range(REPEATS)]
     for centres in CENTRES:
         sides = [[one[which] for one in rounds] for which in (None, centres)]  # of each: ((seconds, outputs), bytes)

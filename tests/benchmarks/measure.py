@@ -1,4 +1,4 @@
-"""Two ways side by side: each repetition in a process of its own, the plain way and ours in turn."""
+"""Compare a plain way with ours: in turn, each repetition in its own process."""
 
 import multiprocessing
 import platform
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Row:
-    """A line of the table; `met` says whether the target is, where there is one."""
+    """A row of the table; `met` says whether its target is met, if it has one."""
 
     what: str
     plain: str = ""
@@ -25,37 +25,37 @@ class Row:
     n: int = 1
 
 
-_before = 0  # the peak when what is compared began
+_before = 0  # peak memory when the measurement began
 
 
 def mark() -> None:
-    """Count memory from here: what a function has built so far is not what is compared."""
+    """Start to measure memory: what the function has built so far does not count."""
     global _before
     _before = _peak()
 
 
 def alone(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, int]:
-    """Call a function in a fresh process; return what it returned, and the bytes that it took beyond its `mark`."""
+    """Call a function in a fresh process; return its result and the bytes that it took beyond its `mark`."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_with_peak, partial(function, *arguments, **keywords)).result()
 
 
 def _with_peak(call: Callable[[], Any]) -> tuple[Any, int]:
-    import torch  # noqa: F401  its own memory is not what is compared
+    import torch  # noqa: F401  its own memory does not count
 
     mark()
     return call(), _peak() - _before
 
 
 def _peak() -> int:
-    """Bytes of the process at most so far; not ru_maxrss, which a spawned process has from its parent."""
+    """Return the peak memory of the process in bytes; ru_maxrss would be that of its parent."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @dataclass
 class Way:
-    """One of our ways: a call, (function, *arguments) that returns seconds, and how much faster it is to be."""
+    """One of our ways: a call (function, *arguments) that returns seconds, and the speed-up it should reach."""
 
     name: str
     call: tuple
@@ -65,12 +65,13 @@ class Way:
 def side_by_side(
     what: str, plain: tuple, *ways: Way, n: int, rate: str | None = None, memory: float | None = None
 ) -> list[Row]:
-    """Time the plain call and each of our ways in turn, n times over; a line a way.
+    """Time the plain call and each of our ways in turn, n times; return a row per way.
 
-    With `rate` such as "images/s" the pieces a second are shown. With `memory` a second line compares the peaks.
+    With `rate`, such as "images/s", rates are shown instead of seconds. With `memory`, a second row compares the
+    peak memory with that share of the plain way's.
     """
     rounds = [(alone(*plain), [alone(*way.call) for way in ways]) for _ in range(n)]
-    found = []
+    rows = []
     for position, way in enumerate(ways):
         pairs = [(of_plain, of_ours[position]) for of_plain, of_ours in rounds]
         texts = [
@@ -80,18 +81,18 @@ def side_by_side(
         ratios = [a[0] / b[0] for a, b in pairs]
         met = None if way.target is None else statistics.median(ratios) >= way.target
         target = "" if way.target is None else f"{way.target:g} x"
-        found.append(Row(f"{what}, {way.name}", *texts, f"{spread(ratios)} x", target, met, n))
+        rows.append(Row(f"{what}, {way.name}", *texts, f"{spread(ratios)} x", target, met, n))
         if memory:
             peaks = [statistics.median(run[1] for run in side) for side in zip(*pairs, strict=True)]
             share = peaks[1] / peaks[0]
             texts = [f"{peak / 1e9:.2f} GB" for peak in peaks]
             limit = f"≤ {memory:g} x"
-            found.append(Row(f"{what}, {way.name}: peak memory", *texts, f"{share:.2f} x", limit, share <= memory, n))
-    return found
+            rows.append(Row(f"{what}, {way.name}: peak memory", *texts, f"{share:.2f} x", limit, share <= memory, n))
+    return rows
 
 
 def spread(values: list[float]) -> str:
-    """Median, and the smallest and the largest."""
+    """Return the median, the smallest and the largest value as text."""
     middle = _rounded(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({_rounded(min(values))}–{_rounded(max(values))})"
 
@@ -113,7 +114,7 @@ def hardware() -> str:
 
 
 def table(rows: list[Row]) -> str:
-    """Return the rows in Markdown."""
+    """Return the rows as a Markdown table."""
     lines = ["| | plain | ansatz | factor | target | n |", "|---|---|---|---|---|---|"]
     for row in rows:
         target = row.target if row.met is None else f"{row.target} {'✓' if row.met else '✗'}"

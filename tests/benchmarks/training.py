@@ -1,4 +1,4 @@
-"""Images a second of training: the study's loop on PIL images and a DataLoader, and ours."""
+"""Training speed: the study's loop, with PIL images and a DataLoader, against ours."""
 
 import os
 import time
@@ -10,12 +10,13 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, models
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
-from ansatz.batches import on_device
+from ansatz.data.batches import on_device
 from ansatz.devices import take_device
-from ansatz.initializers import initialize
-from ansatz.networks import build
-from ansatz.store import Dataset, Part
-from ansatz.training import Protocol, train
+from ansatz.files.dataset import Dataset, Part
+from ansatz.initializers.initialize import initialize
+from ansatz.networks.build import build
+from ansatz.training.config import TrainingConfig
+from ansatz.training.trainer import Trainer
 from benchmarks.measure import Row, Way, side_by_side
 
 BATCH = 64
@@ -37,7 +38,7 @@ class Cifar(datasets.CIFAR10):
 
 
 def plain(size: int, steps: int, device: str = "cpu") -> float:
-    """Return the seconds an image of the plain loop, after its first step."""
+    """Return the seconds per image of the plain loop, after its first step."""
     transform = Compose([Resize((size, size)), ToTensor(), Normalize(MEAN, STD)])
     workers = os.cpu_count() or 1
     data = Cifar(BATCH * (steps + 1), transform)
@@ -64,24 +65,24 @@ def ours(
     batch: int = BATCH,
     deterministic: bool = False,
     memory: int | None = None,
-    **protocol: object,
+    compile: bool | str = "auto",
 ) -> float:
-    """Return the seconds an image of our training, in its second epoch."""
+    """Return the seconds per image of our training, in its second epoch."""
     pool, labels = images(batch * steps)
     part = Part(np.ascontiguousarray(pool.transpose(0, 3, 1, 2)), labels)
     data = Dataset("made", tuple("abcdefghij"), np.array(MEAN), np.array(STD), {"train": part}, "")
-    taken = take_device(device, os.cpu_count() or 1, deterministic=deterministic)
+    placed = take_device(device, os.cpu_count() or 1, deterministic=deterministic)
     network = build("vgg11", 10, seed=0)
     initialize(network, "kaiming_normal", seed=0)
-    train_part = on_device(data, size=size, channels=3, device=taken, memory=memory)["train"]
-    protocol = Protocol(epochs=2, batch_size=batch, precision=precision, **protocol)
-    return 1 / train(network, {"train": train_part}, protocol, seed=0).rows[1]["images_per_second"]
+    parts = {"train": on_device(data, size=size, channels=3, device=placed, memory=memory)["train"]}
+    config = TrainingConfig(epochs=2, batch_size=batch, precision=precision, compile=compile)
+    return 1 / Trainer(network, parts, config, seed=0).train().rows[1]["images_per_second"]
 
 
 def rows() -> list[Row]:
-    """Return the table's part."""
-    found = []
+    """Return the rows of the table."""
+    table = []
     for size, steps, target in ((32, 8, 2), (224, 2, 4)):
         ways = Way("float32", (ours, size, steps, "float32")), Way("bfloat16", (ours, size, steps, "bfloat16"), target)
-        found += side_by_side(f"train VGG11 at {size} px", (plain, size, steps), *ways, n=3, rate="images/s")
-    return found
+        table += side_by_side(f"train VGG11 at {size} px", (plain, size, steps), *ways, n=3, rate="images/s")
+    return table

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 import yaml
-from cluster import Cluster, obstacle, short_folder
 
 from clone import copy_repository
+from cluster import Cluster, obstacle, short_folder
 
 # What a user writes into the profile for this cluster: no accounting, and answers within seconds.
 SETTINGS = {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 1, "latency-wait": 10}

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -13,44 +12,47 @@ import pytest
 from clone import Clone
 
 GRID = {
-    "datasets": {"digits": None},
-    "initializers": ["kaiming_uniform", "nfm"],
-    "seeds": [0, 1],
-    "network": {"width": 0.25, "image_size": 32},
-    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01},
+    "datasets": {"digits": {}},
+    "initialization": {
+        "initializers": ["kaiming_uniform", "nfm"],
+        "seeds": [0, 1],
+        "network": {"width": 0.25, "image_size": 32},
+        "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01},
+    },
 }
 ENOUGH = 3000  # MB, for a training and the snakemake around it
 # The second attempt of one run gets too little memory; the first leaves it a checkpoint.
 STARVED = "nfm/seed1"
 # MB and time of the attempts: the second one of that run has too little.
 TRAININGS = [(ENOUGH, "08:00:00"), (ENOUGH, "16:00:00"), (300, "16:00:00"), (ENOUGH, "1-00:00:00")]
-MEMORY = f"300 if attempt == 2 and wildcards.initializer == 'nfm' and wildcards.seed == '1' else {ENOUGH}"
+MEMORY = f"300 if attempt == 2 and wildcards.training.endswith('{STARVED}') else {ENOUGH}"
 
+# Snakemake, but for how often it asks for its jobs: by itself ten seconds later each time that none has ended.
+ASKING_OFTEN = """
+import asyncio
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
-def snakemake(clone, *arguments):
-    """Start snakemake as a user types it."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    with open(clone.path / "output.txt", "w") as output:
-        return subprocess.Popen(
-            ["snakemake", *arguments], cwd=clone.path, env=environment, stdout=output, stderr=output
-        )
+async def sleep(executor):
+    await asyncio.sleep(0.5)
 
-
-def told(clone):
-    return (clone.path / "output.txt").read_text()
+RemoteExecutor.sleep = sleep
+main()
+"""
+PROGRAM = (sys.executable, "-c", ASKING_OFTEN)
 
 
 def run_folder(clone, run):
-    return clone.path / "results/test/runs/digits" / run
+    return clone.path / "results/test/initialization/runs/digits" / run
 
 
 def log_of(clone, run):
-    return (clone.path / "results/test/logs/train/digits" / f"{run}.log").read_text()
+    return (clone.path / "results/test/logs/train/initialization/runs/digits" / f"{run}.log").read_text()
 
 
 def training_process(clone, run):
     """Return the pid of the process that trains: the one that has the run's log open."""
-    log = clone.path / f"results/test/logs/train/digits/{run}.log"
+    log = clone.path / f"results/test/logs/train/initialization/runs/digits/{run}.log"
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if any(link.exists() and link.samefile(log) for link in folder.glob("fd/*")):
@@ -62,8 +64,7 @@ def training_process(clone, run):
 
 def slurm_id(cluster, run):
     """Return the id of the job that runs now."""
-    initializer, seed = run.split("/seed")
-    wanted = f"rule_train_wildcards_digits_{initializer}_{seed}"
+    wanted = f"rule_train_wildcards_{f'initialization/runs/digits/{run}'.replace('/', '_')}"
     (found,) = [
         number
         for number, job in cluster.jobs().items()
@@ -110,34 +111,35 @@ class Struck:
 def struck(cluster, make_clone):
     """A grid each of whose trainings met a fault after its first epoch."""
     clone = make_clone("struck", settings={"set-resources": {"train": {"mem_mb": MEMORY}}}, **GRID)
-    process, waiting = snakemake(clone, "--profile", "slurm"), dict(FAULTS)
+    process, waiting = clone.start("--profile", "slurm", program=PROGRAM), dict(FAULTS)
     while process.poll() is None:
         for run in list(waiting):
             if (run_folder(clone, run) / "checkpoint.pt").exists():
                 waiting.pop(run)(cluster, clone, run)
         time.sleep(0.02)
-    assert not waiting, told(clone)
-    assert process.returncode == 0, told(clone)
-    return Struck(clone, told(clone), list(cluster.jobs().values()))
+    assert not waiting, clone.output
+    assert process.returncode == 0, clone.output
+    return Struck(clone, clone.output, list(cluster.jobs().values()))
 
 
 def test_each_training_went_on_from_its_checkpoint(struck):
     for run in FAULTS:
-        assert "going on after epoch 1 of 2" in log_of(struck.clone, run), run
+        assert "resuming after epoch 1 of 2" in log_of(struck.clone, run), run
         assert sorted(path.name for path in run_folder(struck.clone, run).iterdir()) == ["metrics.csv", "summary.json"]
 
 
 def test_what_took_too_much_memory_says_so_in_slurms_log(struck):
-    logs = struck.clone.path.glob(f".snakemake/slurm_logs/rule_train/digits_{STARVED.replace('/seed', '_')}/*.log")
+    folder = f"initialization_runs_digits_{STARVED.replace('/', '_')}"
+    logs = struck.clone.path.glob(f".snakemake/slurm_logs/rule_train/{folder}/*.log")
     assert any("exceeded memory limit" in log.read_text() for log in logs)
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "interrupted (SIGTERM); the same command goes on from here",
+        "interrupted (SIGTERM); rerun the same command to resume",
         "SLURM status is: 'TIMEOUT'",
-        "results/test/ has the results, resources.csv what each run took; logs are in results/test/logs/",
+        "Results are in results/test/, logs in results/test/logs/",
     ],
 )
 def test_what_happened_is_told(struck, line):
@@ -146,13 +148,15 @@ def test_what_happened_is_told(struck, line):
 
 def test_numbers_are_those_of_an_undisturbed_run(struck, make_clone):
     undisturbed = make_clone("undisturbed", **GRID)
-    assert snakemake(undisturbed, "--cores", "2", "--resources", "gpu=2").wait() == 0, told(undisturbed)
-    assert (undisturbed.results / "tidy.csv").read_bytes() == (struck.clone.results / "tidy.csv").read_bytes()
+    undisturbed.snakemake("--resources", "gpu=2", config=None)
+    assert (undisturbed.results / "initialization/tidy.csv").read_bytes() == (
+        struck.clone.results / "initialization/tidy.csv"
+    ).read_bytes()
 
 
 def test_nothing_is_to_be_done_afterwards(struck):
-    assert snakemake(struck.clone, "--profile", "slurm").wait() == 0
-    assert "Nothing to be done" in told(struck.clone)
+    assert struck.clone.start("--profile", "slurm").wait() == 0
+    assert "Nothing to be done" in struck.clone.output
 
 
 def test_slurm_is_asked_for_what_the_rules_say(struck):
@@ -164,22 +168,23 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
                 tuple(map(job.get, ("NumCPUs", "MinMemoryNode", "TimeLimit", "TresPerJob")))
             )
     assert asked["prepare_dataset"] == [("1", "8000M", "01:00:00", None)]
-    assert asked["pretrain"] == [("1", "16000M", "08:00:00", "gres:gpu:1")]
+    assert asked["train_source"] == [("1", "16000M", "08:00:00", "gres:gpu:1")]
     assert asked["extract_features"] == [("1", "16000M", "02:00:00", "gres:gpu:1")]
     attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}
     assert set(asked.pop("train")) == attempts
-    assert set(asked) == {"prepare_dataset", "pretrain", "extract_features"}  # the rest needs no node
+    assert set(asked) == {"prepare_dataset", "train_source", "extract_features"}  # the rest needs no node
 
 
-def test_24_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
-    together = {"groups": ["train=training"], "group-components": ["training=12"]}
-    together["set-resources"] = {"train": {"runtime": 5}}  # minutes; they add up
-    seeds = list(range(24))
-    clone = make_clone("grouped", settings=together, initializers=["normal"], seeds=seeds, source=None)
+def test_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
+    together = {"groups": ["train=training"], "group-components": ["training=3"]}
+    together["set-resources"] = {"train": {"runtime": 20}}  # minutes; they add up
+    study = {"initializers": ["normal"], "seeds": list(range(6))}
+    clone = make_clone("grouped", settings=together, initialization=study, sources=None)
     before = set(cluster.jobs())
-    assert snakemake(clone, "--profile", "slurm").wait() == 0, told(clone)
-    assert len(list(clone.results.glob("runs/*/*/*/metrics.csv"))) == 24
+    assert clone.start("--profile", "slurm", program=PROGRAM).wait() == 0, clone.output
+    assert len(list(clone.results.glob("initialization/runs/*/*/*/metrics.csv"))) == 6
     submitted = [job for number, job in cluster.jobs().items() if number not in before]
+    submitted = [job for job in submitted if job["JobState"] == "COMPLETED"]  # not those that were tried again
     requests = sorted((job.get("TresPerJob", ""), job["TimeLimit"]) for job in submitted)
-    twelve = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
-    assert requests == [("", "01:00:00"), twelve, twelve]
+    three = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
+    assert requests == [("", "01:00:00"), three, three]

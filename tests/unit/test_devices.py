@@ -1,4 +1,4 @@
-"""What a process computes with."""
+"""The device, its memory, and compiling."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from real_data import ROOT
 
 
 def test_an_absent_gpu_is_named():
-    with pytest.raises(UserError, match="cuda:7 is not there"):
+    with pytest.raises(UserError, match="there is no cuda:7"):
         take_device("cuda:7", threads=1)
     assert take_device("auto", threads=torch.get_num_threads()).type in ("cpu", "cuda")
 
@@ -25,7 +25,9 @@ def test_without_pythons_headers_nothing_is_compiled(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr("sysconfig.get_path", lambda _: tmp_path)
     assert not compiles("compile", "auto", torch.device("cuda"), long=True)
-    with pytest.raises(UserError, match=rf"compile: true, but there is no {tmp_path}/Python.h, which it takes"):
+    with pytest.raises(
+        UserError, match=rf"compile: true, but there is no {tmp_path}/Python.h, which compiling requires"
+    ):
         compiles("compile", True, torch.device("cpu"), long=True)
     (tmp_path / "Python.h").touch()
     assert compiles("compile", "auto", torch.device("cuda"), long=True)
@@ -38,7 +40,7 @@ def in_a_process(code):
     return done.stdout.split()
 
 
-def test_deterministic_is_for_the_whole_process_and_not_the_default():
+def test_deterministic_holds_for_the_whole_process_and_is_not_the_default():
     code = """if True:
         import os, torch
         from ansatz.devices import take_device
@@ -51,7 +53,7 @@ def test_deterministic_is_for_the_whole_process_and_not_the_default():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_freed_memory_is_kept_for_the_next_batch():
-    """What is freed and taken again faults no page in: count the faults of batches of 8 blocks of 16 MiB."""
+    """Freed memory causes no page faults when it is allocated again: count those of batches of 8 blocks of 16 MiB."""
     code = """if True:
         import resource, sys, torch
         from ansatz.devices import take_device
@@ -67,5 +69,5 @@ def test_freed_memory_is_kept_for_the_next_batch():
                 counts.append(faults() - before)
             print(sum(counts[2:]))
     """
-    given_back, kept = map(int, in_a_process(code))
-    assert kept < given_back / 10
+    returned, kept = map(int, in_a_process(code))
+    assert kept < returned / 10

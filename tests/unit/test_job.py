@@ -2,9 +2,11 @@
 
 import errno
 import signal
+import sys
 
 import pytest
 
+from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.job import job
 
@@ -32,22 +34,22 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, error, line):
     with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
         raise error
     assert caught.value.code == 1
-    for told in (capsys.readouterr().err, (tmp_path / "log").read_text()):
-        assert line in told
-        assert len(told.splitlines()) == 1
+    for text in (capsys.readouterr().err, (tmp_path / "log").read_text()):
+        assert line in text
+        assert len(text.splitlines()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_is_no_bug(tmp_path, capsys, number):
-    before = signal.getsignal(number)
+def test_an_interruption_is_not_reported_as_a_bug(tmp_path, capsys, number):
+    previous = signal.getsignal(number)
     with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
         signal.raise_signal(number)
     assert caught.value.code == 128 + number
-    assert capsys.readouterr().err.endswith(f"interrupted ({number.name}); the same command goes on from here\n")
-    assert signal.getsignal(number) is before
+    assert capsys.readouterr().err.endswith(f"interrupted ({number.name}); rerun the same command to resume\n")
+    assert signal.getsignal(number) is previous
 
 
-def test_a_second_signal_does_not_disturb_the_leaving(tmp_path):
+def test_a_second_signal_does_not_disturb_cleaning_up(tmp_path):
     def leave():
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -65,7 +67,47 @@ def test_bugs_keep_their_traceback(tmp_path):
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
-def test_the_log_goes_on(tmp_path):
+def test_definitions_are_found_in_files_of_the_users(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_PLUGINS", [])
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("from ansatz.registry import metric\n\n\n@metric\ndef mine(logits, labels):\n    return labels\n")
+    with job(tmp_path / "log", definitions=[plugin]):
+        assert registry.find("metric", "mine").object(None, 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("(logits, labels):\n    return labels[3]", "mine.py, line 6, in mine: IndexError: list index out of range"),
+        (
+            "(logits):\n    return logits",
+            "mine.py: metric mine: TypeError: mine() takes 1 positional argument but 2 were",
+        ),
+    ],
+)
+def test_errors_of_files_of_the_users_end_in_one_line(tmp_path, capsys, monkeypatch, body, line):
+    monkeypatch.setattr(registry, "_PLUGINS", [])
+    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(f"from ansatz.registry import metric\n\n\n@metric\ndef mine{body}\n")
+    with pytest.raises(SystemExit), job(tmp_path / "log", definitions=[plugin]):
+        registry.find("metric", "mine").object([], [])
+    error = capsys.readouterr().err
+    assert line in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_plugin_that_leaves_python_is_reported(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_PLUGINS", [])
+    plugin = tmp_path / "leaves.py"
+    plugin.write_text("import sys\nfrom ansatz.registry import metric\nsys.exit(3)\n@metric\ndef leaves(a, b): ...\n")
+    with pytest.raises(SystemExit), job(tmp_path / "log", definitions=[plugin]):
+        registry.find("metric", "leaves")
+    assert "leaves.py cannot be imported: SystemExit: 3" in capsys.readouterr().err
+
+
+def test_the_log_is_continued(tmp_path):
     for line in ("first", "second"):
         with job(tmp_path / "log") as log:
             log.info(line)

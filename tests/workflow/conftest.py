@@ -1,29 +1,53 @@
 """Clones to run the workflow in."""
 
-import shutil
+import os
 
 import pytest
 
-from clone import Clone, copy_repository
+from clone import copy_repository, shared_clone
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture
 def clone(tmp_path):
-    found = copy_repository(tmp_path / "clone")
-    found.configure()
-    return found
+    copy = copy_repository(tmp_path / "clone")
+    copy.configure()
+    return copy
 
 
 @pytest.fixture(scope="session")
-def finished_once(tmp_path_factory):
-    """A clone in which the small study has run, to be copied by each test that changes something."""
-    found = copy_repository(tmp_path_factory.mktemp("finished") / "clone")
-    found.configure()
-    found.snakemake()
-    return found
+def finished_once(shared):
+    """A clone in which the small study has run, by the command that a user types."""
+
+    def run(clone):
+        clone.configure()
+        assert clone.start("--cores", "2", "--configfile", "config/test.yaml").wait() == 0, clone.output
+
+    return shared_clone(shared / "finished", run)
 
 
 @pytest.fixture
 def finished(finished_once, tmp_path):
-    shutil.copytree(finished_once.path, tmp_path / "clone", symlinks=True)
-    return Clone(tmp_path / "clone")
+    return finished_once.copy(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def complete_once(shared):
+    """A clone in which all four sections have run."""
+
+    def run(clone):
+        clone.configure_all()
+        clone.snakemake()
+
+    return shared_clone(shared / "complete", run)
+
+
+@pytest.fixture
+def complete(complete_once, tmp_path):
+    return complete_once.copy(tmp_path / "clone")

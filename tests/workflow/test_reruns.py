@@ -1,109 +1,154 @@
-"""Only what changed runs again: shown by dry runs after a whole run."""
+"""Only what changed runs again: shown by dry runs after a whole run of all four sections."""
 
 import os
 import shutil
 
 import pytest
-import yaml
 from PIL import Image
 
 from real_data import ROOT
 
-FIGURES = {"draw_curves": 2}
-TABLES = {"gather_runs": 1, "tabulate_runs": 1} | FIGURES
+CURVES = {"draw_curves": 2}
+TABLES = {"gather_runs": 1, "tabulate_initialization": 1} | CURVES
+STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES
+PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
+ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
+EVOLUTION = {"follow_training": 1, "tabulate_evolution": 1, "draw_evolution": 5}
+MACHINES = {"run_machine": 2, "draw_learned": 1, "tabulate_machines": 1, "draw_machines": 3}
+# Of each trained network, features are extracted before and after training; the source adds one extraction.
+TRAINED = STUDY | {"train_network": 3, "extract_features": 4} | ALIGNMENT
+ALL_TRAINED = STUDY | {"train_network": 3, "extract_features": 7} | ALIGNMENT
 
 
 def edit(path):
     path.write_text(path.read_text() + "\n# edited\n")
 
 
-def test_nothing_changed(finished):
-    assert finished.planned() == {}
+def test_nothing_changed(complete):
+    assert complete.planned() == {}
 
 
-def test_every_file_touched(finished):
-    for path in finished.path.rglob("*"):
+def test_every_file_touched(complete):
+    for path in complete.path.rglob("*"):
         if path.is_file() and ".snakemake" not in path.parts:
             os.utime(path)
-    assert finished.planned() == {}
+    assert complete.planned() == {}
 
 
-def test_the_tree_checked_out_afresh(finished):
+def test_the_tree_checked_out_afresh(complete):
     """Remove every file of the repository and put it back, as another clone into the same folder would."""
     for part in ("config", "envs", "profiles", "scripts", "workflow", "results/published"):
-        own = (finished.path / "config" / "test.yaml").read_text() if part == "config" else None
-        shutil.rmtree(finished.path / part)
-        shutil.copytree(ROOT / part, finished.path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        own = (complete.path / "config" / "test.yaml").read_text() if part == "config" else None
+        shutil.rmtree(complete.path / part)
+        shutil.copytree(ROOT / part, complete.path / part, ignore=shutil.ignore_patterns("__pycache__"))
         if own:
-            (finished.path / "config" / "test.yaml").write_text(own)
-    for path in (finished.path / "scripts").rglob("*.py"):
+            (complete.path / "config" / "test.yaml").write_text(own)
+    for path in (complete.path / "scripts").rglob("*.py"):
         os.utime(path)
-    assert finished.planned() == {}
+    assert complete.planned() == {}
 
 
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("ansatz/figures.py", FIGURES),
-        ("draw_curves.py", FIGURES),
-        ("ansatz/statistics.py", {"tabulate_runs": 1}),
-        ("ansatz/training.py", {"pretrain": 1, "extract_features": 1, "train": 2} | TABLES),
-        ("ansatz/initializers.py", {"pretrain": 1, "extract_features": 1, "train": 2} | TABLES),
-        ("train.py", {"train": 2} | TABLES),
-        ("ansatz/datasets.py", {"prepare_dataset": 1, "pretrain": 1, "extract_features": 1, "train": 2} | TABLES),
+        # what scripts always reach
+        ("draw_curves.py", CURVES),
+        ("ansatz/reporting/figures/curves.py", CURVES),
+        ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1}),
+        ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
+        ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
+        ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),
+        # what defines the names of some
+        ("ansatz/initializers/from_features.py", {"train": 1} | TABLES),
+        ("ansatz/initializers/classic.py", ALL_TRAINED),
+        (
+            "ansatz/networks/lenet.py",
+            {"train_network": 1, "extract_features": 2} | ALIGNMENT | {"compare_features": 1} | EVOLUTION,
+        ),
+        ("ansatz/data/bundled.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),
+        ("ansatz/machines/ridge.py", MACHINES),
+        ("ansatz/machines/tasks.py", MACHINES),
+        # what defines the names of none
+        ("ansatz/networks/simplenet.py", {}),
+        ("ansatz/data/arrays.py", {}),
+        ("ansatz/machines/convnet.py", {}),
+        ("ansatz/training/metrics.py", {}),
     ],
 )
-def test_an_edit_reruns_what_reaches_the_file(finished, file, expected):
-    edit(finished.path / "scripts" / file)
-    assert finished.planned() == expected
+def test_an_edit_reruns_what_reaches_the_file(complete, file, expected):
+    edit(complete.path / "scripts" / file)
+    assert complete.planned() == expected
 
 
-def test_a_new_seed_trains_only_itself(finished):
-    finished.configure(seeds=[0, 1])
-    assert finished.planned() == {"train": 2} | TABLES
+def test_a_new_seed_trains_only_itself(complete):
+    complete.configure_all(initialization={"seeds": [0, 1]})
+    assert complete.planned() == {"train": 2} | TABLES
 
 
-def test_a_new_initializer_trains_only_itself(finished):
-    finished.configure(initializers=["kaiming_uniform", "nfm", "kaiming_agop"])
-    assert finished.planned() == {"train": 1} | TABLES
+def test_a_new_initializer_trains_only_itself(complete):
+    complete.configure_all(initialization={"initializers": ["kaiming_uniform", "nfm", "kaiming_agop"]})
+    assert complete.planned() == {"train": 1} | TABLES
 
 
-def test_a_new_dataset_trains_only_itself(finished):
-    images = finished.path / "images"
+def test_an_option_of_an_initializer_is_a_run_of_its_own(complete):
+    initializers = ["kaiming_uniform", "nfm", {"normal": {"std": 0.02}}, {"normal": {"std": 0.04}}]
+    complete.configure_all(initialization={"initializers": initializers})
+    assert complete.planned() == {"train": 2} | TABLES
+
+
+def test_a_new_dataset_trains_only_itself(complete):
+    images = complete.path / "images"
     images.mkdir()
-    finished.configure(datasets={"digits": {"limit": 60}, "mine": {"folder": "images"}})
-    assert finished.planned() == {"prepare_dataset": 1, "train": 2} | TABLES
+    complete.configure_all(datasets={"digits": {"limit": 60}, "mine": {"folder": "images"}})
+    assert complete.planned() == {"prepare_dataset": 1, "train": 2} | TABLES
 
 
-def test_another_learning_rate_extracts_nothing_again(finished):
-    finished.configure(training={"epochs": 2, "batch_size": 16, "learning_rate": 0.02})
-    assert finished.planned() == {"train": 2} | TABLES
+def test_another_learning_rate_extracts_nothing_again(complete):
+    complete.configure_all(initialization={"training": {"learning_rate": 0.02}})
+    assert complete.planned() == {"train": 2} | TABLES
 
 
-def test_other_feature_matrices_retrain_only_who_draws_from_them(finished):
-    finished.configure(feature_matrices={"images": 9})
-    assert finished.planned() == {"extract_features": 1, "train": 1} | TABLES
+def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
+    complete.configure_all(feature_matrices={"sample_size": 9})
+    again = {"extract_features": 7, "train": 1} | TABLES | ALIGNMENT | EVOLUTION
+    assert complete.planned() == again
 
 
-def test_another_name_is_another_study(finished):
-    finished.configure(name="other")
-    assert finished.planned()["train"] == 2
-    finished.configure()
-    assert finished.planned() == {}
+def test_a_chain_of_sources_waits_for_its_first(clone):
+    """The second source starts from the features of the first."""
+    training = {"epochs": 1, "batch_size": 16}
+    first = {"dataset": "digits", "training": training}
+    second = first | {"initializer": "kaiming_nfm@first"}
+    study = {"initializers": ["nfm@first", "nfm@second"]}
+    clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
+    clone.snakemake()
+    assert clone.planned() == {}
+    first = first | {"training": training | {"learning_rate": 0.002}}
+    clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
+    assert clone.planned() == {"train_source": 2, "extract_features": 2, "train": 2} | TABLES
 
 
-def test_a_configfile_stands_alone(clone):
-    """The default configuration must not shine through: neither its datasets nor its seeds."""
-    assert yaml.safe_load((clone.path / "config/config.yaml").read_text())["seeds"] == [0, 1, 2]
-    assert clone.planned()["train"] == 2
+def test_another_name_is_another_study(complete):
+    complete.configure_all(name="other")
+    assert complete.planned()["train"] == 2
+    complete.configure_all()
+    assert complete.planned() == {}
 
 
 @pytest.mark.parametrize(
-    "lost", ["runs/digits/nfm/seed0/summary.json", "runs/digits/nfm/seed0/metrics.csv", "tidy.csv"]
+    ("lost", "made"),
+    [
+        ("initialization/runs/digits/nfm/seed0/summary.json", {"train": 1} | TABLES),
+        ("initialization/runs/digits/nfm/seed0/metrics.csv", {"train": 1} | TABLES),
+        ("initialization/tidy.csv", TABLES),
+        ("kernels/bars/bars/noise1/cntk/seed0/scores.csv", MACHINES | {"run_machine": 1}),
+    ],
 )
-def test_what_is_missing_is_made_again(finished, lost):
-    (finished.results / lost).unlink()
-    assert finished.planned() == ({} if lost == "tidy.csv" else {"train": 1}) | TABLES
+def test_what_is_missing_is_made_again(complete, lost, made):
+    (complete.results / lost).unlink()
+    planned = complete.planned()
+    assert planned == {rule: count for rule, count in made.items() if rule in planned}
+    assert {"train", "run_machine", "gather_runs"} & set(planned)
 
 
 def test_images_of_ones_own_are_watched(finished):
@@ -111,7 +156,7 @@ def test_images_of_ones_own_are_watched(finished):
         (finished.path / "mine" / kind).mkdir(parents=True)
         for i in range(4):
             Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(finished.path / "mine" / kind / f"{i}.png")
-    finished.configure(datasets={"mine": {"folder": "mine"}}, initializers=["kaiming_uniform"])
+    finished.configure(datasets={"mine": {"folder": "mine"}}, sources=None, initialization={"initializers": ["normal"]})
     finished.snakemake()
     assert finished.planned() == {}
     Image.new("RGB", (8, 8)).save(finished.path / "mine" / "a" / "new.png")

@@ -1,164 +1,103 @@
 """
-Needs: networks to train, or torchvision's weights, and datasets. Makes: how NFM and AGOP of each layer correlate, before
-and after training: a tidy table, its summaries and figures, and pictures of the feature matrices.
+Needs: feature matrices of networks, before and after training. Makes: how NFM and AGOP of each layer correlate: a tidy
+table, its summaries and figures, and pictures of the feature matrices.
 """
 
+COMPARISONS, PICTURES = PLAN.comparisons, PictureInputs(PLAN)
+PICTURED = [place for place, comparison in COMPARISONS.items() if comparison.pictured]
+ALIGNMENT = f"{RESULTS}/ansatz"
 
-rule train_case:
+
+rule compare_features:
     input:
-        dataset=dataset_of_case,
-        library=library("pretrain.py"),
+        initial=f"{RESULTS}/{{network}}/initial.h5",
+        trained=f"{RESULTS}/{{network}}/trained.h5",
+        summary=COMPARISONS.of("summary_file"),
+        library=library("compare_features.py"),
     output:
-        weights=TRAINED,
-        metrics=f"{ALIGNMENT}/{{case}}/metrics.csv",
-        summary=f"{ALIGNMENT}/{{case}}/summary.json",
+        correlations=f"{RESULTS}/{{network}}/correlations.csv",
     log:
-        f"{LOGS}/train_case/{{case}}.log",
-    conda:
-        TORCH
-    threads: config["threads"]
-    resources:
-        gpu=GPU,
-        mem_mb=growing(16000),
-        runtime=growing(480),
-    params:
-        parts=["train", "validation", "test"],
-        network=case("network"),
-        images=case("images"),
-        initializer=case("initializer"),
-        protocol=case("protocol"),
-        seed=case("seed"),
-        device=DEVICE,
-        compiled=COMPILED,
-        checkpoint=f"{ALIGNMENT}/{{case}}/checkpoint.pt",
-        title=f"ansatz.trained {{case}}",
-    message:
-        "train {wildcards.case}"
-    script:
-        "../../scripts/pretrain.py"
-
-
-rule extract_case:
-    input:
-        weights=weights_of_case,
-        dataset=dataset_of_case,
-        library=library("extract_features.py"),
-    output:
-        features=f"{ALIGNMENT}/{{case}}/{{state}}.h5",
-    log:
-        f"{LOGS}/extract_case/{{case}}/{{state}}.log",
-    conda:
-        TORCH
-    threads: config["threads"]
-    resources:
-        gpu=GPU,
-        mem_mb=growing(16000),
-        runtime=growing(120),
-    params:
-        sample=config["feature_matrices"]["images"],
-        estimator=ESTIMATOR,
-        network=case("network"),
-        classes=case("classes"),
-        images=case("images"),
-        initializer=start_of_case,
-        seed=case("seed"),
-        source="{case}, {state}",
-        device=DEVICE,
-    message:
-        "extract the feature matrices of {wildcards.case}, {wildcards.state}"
-    script:
-        "../../scripts/extract_features.py"
-
-
-rule compare_case:
-    input:
-        initial=f"{ALIGNMENT}/{{case}}/initial.h5",
-        trained=f"{ALIGNMENT}/{{case}}/trained.h5",
-        summary=outcome_of_case,
-        library=library("compare_case.py"),
-    output:
-        correlations=f"{ALIGNMENT}/{{case}}/correlations.csv",
-    log:
-        f"{LOGS}/compare_case/{{case}}.log",
+        f"{LOGS}/compare_features/{{network}}.log",
     conda:
         TORCH
     resources:
         mem_mb=growing(8000),
     params:
-        experiment=case("experiment"),
-        variant=case("variant"),
-        dataset=case("dataset"),
-        seed=case("seed"),
+        experiment=COMPARISONS.of("experiment"),
+        variant=COMPARISONS.of("variant"),
+        dataset=COMPARISONS.of("dataset"),
+        seed=COMPARISONS.of("seed"),
     message:
-        "compare NFM and AGOP of {wildcards.case}"
+        "Compare NFM and AGOP of {wildcards.network}"
     script:
-        "../../scripts/compare_case.py"
+        "../../scripts/compare_features.py"
 
 
 rule draw_first_layer:
     input:
-        features=f"{ALIGNMENT}/{{case}}/trained.h5",
+        features=f"{RESULTS}/{{network}}/trained.h5",
         library=library("draw_first_layer.py"),
     output:
-        matrices_png=f"{ALIGNMENT}/{{case}}/first_layer_matrices.png",
+        matrices_png=f"{RESULTS}/{{network}}/first_layer_matrices.png",
         matrices_svg=report(
-            f"{ALIGNMENT}/{{case}}/first_layer_matrices.svg",
+            f"{RESULTS}/{{network}}/first_layer_matrices.svg",
             caption="../report/first_layer.rst",
             category="Ansatz",
-            labels={"what": "{case}: first layer, matrices"},
+            labels={"what": "{network}: first layer, matrices"},
         ),
-        eigenvectors_png=f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.png",
+        eigenvectors_png=f"{RESULTS}/{{network}}/first_layer_eigenvectors.png",
         eigenvectors_svg=report(
-            f"{ALIGNMENT}/{{case}}/first_layer_eigenvectors.svg",
+            f"{RESULTS}/{{network}}/first_layer_eigenvectors.svg",
             caption="../report/first_layer.rst",
             category="Ansatz",
-            labels={"what": "{case}: first layer, eigenvectors"},
+            labels={"what": "{network}: first layer, eigenvectors"},
         ),
     log:
-        f"{LOGS}/draw_first_layer/{{case}}.log",
+        f"{LOGS}/draw_first_layer/{{network}}.log",
     conda:
         TORCH
     message:
-        "draw the first layer of {wildcards.case}"
+        "Draw the first layer of {wildcards.network}"
     script:
         "../../scripts/draw_first_layer.py"
 
 
-rule draw_looks:
+rule draw_saliency:
     input:
-        features=f"{ALIGNMENT}/{{case}}/trained.h5",
-        weights=case("weights"),
-        dataset=dataset_of_case,
-        picture=file_of_picture,
-        library=library("draw_looks.py"),
+        features=f"{RESULTS}/{{network}}/trained.h5",
+        weights=COMPARISONS.of("weights"),
+        dataset=COMPARISONS.of("dataset_file"),
+        picture=PICTURES.file,
+        library=library("draw_saliency.py"),
+        definitions=COMPARISONS.of("definitions"),
     output:
-        png=f"{ALIGNMENT}/{{case}}/looks/{{picture}}.png",
+        png=f"{RESULTS}/{{network}}/saliency/{{picture}}.png",
         svg=report(
-            f"{ALIGNMENT}/{{case}}/looks/{{picture}}.svg",
-            caption="../report/looks.rst",
+            f"{RESULTS}/{{network}}/saliency/{{picture}}.svg",
+            caption="../report/saliency.rst",
             category="Ansatz",
-            labels={"what": "{case} looks at {picture}"},
+            labels={"what": "{network}: saliency in {picture}"},
         ),
     log:
-        f"{LOGS}/draw_looks/{{case}}/{{picture}}.log",
+        f"{LOGS}/draw_saliency/{{network}}/{{picture}}.log",
     conda:
         TORCH
     resources:
         mem_mb=growing(8000),
     params:
-        network=case("network"),
-        classes=case("classes"),
-        images=case("images"),
-        picture=named_picture,
+        network=COMPARISONS.of("network"),
+        classes=COMPARISONS.of("classes"),
+        images=COMPARISONS.of("images"),
+        picture=PICTURES.picture,
     message:
-        "draw what the layers of {wildcards.case} look at in {wildcards.picture}"
+        "Draw what the layers of {wildcards.network} look at in {wildcards.picture}"
     script:
-        "../../scripts/draw_looks.py"
+        "../../scripts/draw_saliency.py"
 
 
 rule tabulate_ansatz:
     input:
-        correlations=expand(rules.compare_case.output.correlations, case=CASES),
+        correlations=expand(rules.compare_features.output.correlations, network=COMPARISONS),
         library=library("tabulate_ansatz.py"),
     output:
         tidy=f"{ALIGNMENT}/tidy.csv",
@@ -174,7 +113,7 @@ rule tabulate_ansatz:
     conda:
         TABLES
     message:
-        "make the table of the ansatz"
+        "Make the table of the ansatz"
     script:
         "../../scripts/tabulate_ansatz.py"
 
@@ -194,19 +133,19 @@ rule draw_ansatz:
     log:
         f"{LOGS}/draw_ansatz/{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(COMPARED),
+        figure="|".join(catalogue.names("alignment")),
     conda:
         TABLES
     message:
-        "draw the ansatz, {wildcards.figure}"
+        "Draw the ansatz, {wildcards.figure}"
     script:
         "../../scripts/draw_ansatz.py"
 
 
 rule ansatz:
     input:
-        configured("ansatz"),
+        section(PLAN, "ansatz"),
         rules.tabulate_ansatz.output,
-        expand(rules.draw_ansatz.output, figure=COMPARED),
-        expand(rules.draw_first_layer.output, case=PICTURED),
-        expand(rules.draw_looks.output, case=PICTURED, picture=PICTURES),
+        expand(rules.draw_ansatz.output, figure=catalogue.names("alignment")),
+        expand(rules.draw_first_layer.output, network=PICTURED),
+        expand(rules.draw_saliency.output, network=PICTURED, picture=PICTURES),

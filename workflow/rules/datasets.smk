@@ -1,33 +1,37 @@
 """
-Needs: archives from data_dir or the network, or a user's folder or zip. Makes: one dataset.h5 a dataset.
+Needs: archives from data_dir or the network, or a user's folder or zip. Makes: one dataset.h5 per dataset.
 """
+
+DATASETS = DatasetInputs(PLAN, archives=f"{RESULTS}/datasets/{{dataset}}/archives")
 
 
 rule fetch_dataset:
     input:
-        # Ancient, as an archive is known by its checksum: no change of code changes it.
+        # Ancient: an archive is identified by its checksum, so changes of the code never require another download.
         library=ancient(library("fetch_dataset.py")),
+        definitions=ancient(DATASETS.definitions("fetch_dataset.py")),
     output:
-        archives=directory(f"{RESULTS}/datasets/{{dataset}}/archives"),
+        archives=directory(DATASETS.archives),
     log:
         f"{LOGS}/fetch_dataset/{{dataset}}.log",
     retries: 1
     conda:
         TORCH
     params:
-        data_dir=config["data_dir"],
-        url=option("url", ""),
-        sha256=option("sha256", ""),
+        data_dir=CONFIG.data_dir,
+        url=DATASETS.option("url", ""),
+        sha256=DATASETS.option("sha256", ""),
     message:
-        "fetch the archives of {wildcards.dataset}"
+        "Fetch the archives of {wildcards.dataset}"
     script:
         "../../scripts/fetch_dataset.py"
 
 
 rule prepare_dataset:
     input:
-        source=archives_or_folder,
+        source=DATASETS.source,
         library=library("prepare_dataset.py"),
+        definitions=DATASETS.definitions("prepare_dataset.py"),
     output:
         dataset=f"{RESULTS}/datasets/{{dataset}}/dataset.h5",
     log:
@@ -38,12 +42,12 @@ rule prepare_dataset:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        own=has_folder,
-        size=option("size"),
-        limit=option("limit"),
-        sha256=option("sha256", ""),
-        listing=listing,
+        own=DATASETS.is_own,
+        size=DATASETS.option("size"),
+        limit=DATASETS.option("limit"),
+        sha256=DATASETS.option("sha256", ""),
+        listing=DATASETS.listing,
     message:
-        "prepare {wildcards.dataset}"
+        "Prepare {wildcards.dataset}"
     script:
         "../../scripts/prepare_dataset.py"

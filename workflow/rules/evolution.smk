@@ -1,99 +1,67 @@
 """
-Needs: networks and datasets to follow. Makes: for each of them evolution.h5, what was seen of its features while it trained,
-with a table and figures.
+Needs: trainings with snapshots of their features. Makes: a table and figures of each.
 """
 
-
-rule train_evolution:
-    input:
-        dataset=dataset_of_evolution,
-        library=library("train_evolution.py"),
-    output:
-        evolution=f"{EVOLVED}/{{experiment}}/evolution.h5",
-        metrics=f"{EVOLVED}/{{experiment}}/metrics.csv",
-        summary=f"{EVOLVED}/{{experiment}}/summary.json",
-    log:
-        f"{LOGS}/train_evolution/{{experiment}}.log",
-    conda:
-        TORCH
-    threads: config["threads"]
-    resources:
-        gpu=GPU,
-        mem_mb=growing(16000),
-        runtime=growing(480),
-    params:
-        network=evolving_network,
-        images=evolving_images,
-        initializer=evolving_start,
-        protocol=evolving("training"),
-        seed=evolving("seed"),
-        layers=evolving("layers"),
-        steps=evolving("steps"),
-        image=evolving("image"),
-        sample=config["feature_matrices"]["images"],
-        estimator=ESTIMATOR,
-        device=DEVICE,
-        compiled=COMPILED,
-        checkpoint=f"{EVOLVED}/{{experiment}}/checkpoint.pt",
-    message:
-        "train {wildcards.experiment}, and follow its features"
-    script:
-        "../../scripts/train_evolution.py"
+EVOLUTIONS = TRAININGS.below("evolution")
 
 
 rule tabulate_evolution:
     input:
-        evolution=rules.train_evolution.output.evolution,
-        metrics=rules.train_evolution.output.metrics,
+        evolution=rules.follow_training.output.evolution,
+        metrics=rules.follow_training.output.metrics,
         published="results/published/evolution.csv",
         library=library("tabulate_evolution.py"),
     output:
         csv=report(
-            f"{EVOLVED}/{{experiment}}/table.csv",
+            f"{RESULTS}/{{training}}/table.csv",
             caption="../report/evolution.rst",
             category="Evolution",
-            labels={"what": "{experiment}: table"},
+            labels={"what": "{training}: table"},
         ),
-        markdown=f"{EVOLVED}/{{experiment}}/table.md",
+        markdown=f"{RESULTS}/{{training}}/table.md",
     log:
-        f"{LOGS}/tabulate_evolution/{{experiment}}.log",
+        f"{LOGS}/tabulate_evolution/{{training}}.log",
+    wildcard_constraints:
+        training="evolution/.+",
     conda:
         TABLES
     params:
-        network=evolving_network,
-        dataset=evolving("dataset"),
+        network=TRAININGS.of("network"),
+        dataset=TRAININGS.of("dataset"),
     message:
-        "make the table of {wildcards.experiment}"
+        "Make the table of {wildcards.training}"
     script:
         "../../scripts/tabulate_evolution.py"
 
 
 rule draw_evolution:
     input:
-        evolution=rules.train_evolution.output.evolution,
+        evolution=rules.follow_training.output.evolution,
         library=library("draw_evolution.py"),
     output:
-        png=f"{EVOLVED}/{{experiment}}/{{figure}}.png",
+        png=f"{RESULTS}/{{training}}/{{figure}}.png",
         svg=report(
-            f"{EVOLVED}/{{experiment}}/{{figure}}.svg",
+            f"{RESULTS}/{{training}}/{{figure}}.svg",
             caption="../report/evolution.rst",
             category="Evolution",
-            labels={"what": "{experiment}: {figure}"},
+            labels={"what": "{training}: {figure}"},
         ),
     log:
-        f"{LOGS}/draw_evolution/{{experiment}}/{{figure}}.log",
+        f"{LOGS}/draw_evolution/{{training}}/{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(STAGES),
+        training="evolution/.+",
+        figure="|".join(catalogue.names("evolution")),
     conda:
         TABLES
     message:
-        "draw {wildcards.figure} of {wildcards.experiment} over its training"
+        "Draw {wildcards.figure} of {wildcards.training}"
     script:
         "../../scripts/draw_evolution.py"
 
 
 rule evolution:
     input:
-        configured("evolution"),
-        expand(rules.tabulate_evolution.output, experiment=EVOLUTION),
-        expand(rules.draw_evolution.output, experiment=EVOLUTION, figure=STAGES),
+        section(PLAN, "evolution"),
+        expand(rules.follow_training.output, training=EVOLUTIONS),
+        expand(rules.tabulate_evolution.output, training=EVOLUTIONS),
+        expand(rules.draw_evolution.output, training=EVOLUTIONS, figure=catalogue.names("evolution")),

@@ -1,52 +1,60 @@
 """
-Needs: the weights of the source network and images of its dataset. Makes: features.h5, NFM and AGOP of every convolution.
+Needs: weights (trained here, torchvision's or a user's) and datasets. Makes: feature matrices, an HDF5 file per network.
 """
 
-# kind of source -> (weights, network, classes; None for as many as the dataset has)
-SOURCES = {
-    "none": (None, None, None),
-    "pretrain": (rules.pretrain.output.weights, NETWORK, None),
-    "torchvision": (
-        FETCHED_WEIGHTS.format(weights=SOURCE.get("weights")),
-        torchvision_network(SOURCE.get("weights", "")),
-        1000,
-    ),
-    "checkpoint": (
-        SOURCE.get("path"),
-        NETWORK | {"name": SOURCE.get("network")},
-        SOURCE.get("classes"),
-    ),
-}
-WEIGHTS, SOURCE_NETWORK, SOURCE_CLASSES = SOURCES[SOURCE_KIND]
+EXTRACTIONS = PLAN.extractions
+
+
+rule fetch_weights:
+    input:
+        library=ancient(library("fetch_weights.py")),
+    output:
+        weights=PLAN.fetched("{weights}"),
+    log:
+        f"{LOGS}/fetch_weights/{{weights}}.log",
+    retries: 1
+    conda:
+        TORCH
+    params:
+        sha256=PLAN.checksum_of_weights,
+        data_dir=CONFIG.data_dir,
+    message:
+        "Fetch {wildcards.weights}"
+    script:
+        "../../scripts/fetch_weights.py"
 
 
 rule extract_features:
     input:
-        weights=WEIGHTS or [],
-        dataset=SOURCE_DATASET,
+        dataset=EXTRACTIONS.of("dataset_file"),
+        weights=EXTRACTIONS.of("weights_file"),
+        features=EXTRACTIONS.of("features_file"),
         library=library("extract_features.py"),
+        definitions=EXTRACTIONS.of("definitions"),
     output:
-        features=f"{RESULTS}/source/features.h5",
+        features=f"{RESULTS}/{{extraction}}.h5",
     log:
-        f"{LOGS}/extract_features.log",
+        f"{LOGS}/extract_features/{{extraction}}.log",
+    wildcard_constraints:
+        extraction="sources/[^/]+/features|ansatz/.+/(initial|trained)",
     conda:
         TORCH
-    threads: config["threads"]
+    threads: CONFIG.threads
     resources:
         gpu=GPU,
         mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        sample=config["feature_matrices"]["images"],
-        estimator=ESTIMATOR,
-        network=SOURCE_NETWORK,
-        classes=SOURCE_CLASSES,
-        images=IMAGES,
-        initializer={"name": None},
-        seed=0,
-        source=f"{SOURCE_KIND} {SOURCE.get('weights', SOURCE.get('path', SOURCE.get('dataset')))}",
+        network=EXTRACTIONS.of("network"),
+        classes=EXTRACTIONS.of("classes"),
+        images=EXTRACTIONS.of("images"),
+        initializer=EXTRACTIONS.of("initializer"),
+        seed=EXTRACTIONS.of("seed"),
+        sample_size=CONFIG.feature_matrices.sample_size,
+        estimator=PLAN.estimator,
+        source=EXTRACTIONS.of("description"),
         device=DEVICE,
     message:
-        "extract the feature matrices of {params.source}"
+        "Extract the feature matrices of {params.source}"
     script:
         "../../scripts/extract_features.py"

@@ -1,57 +1,65 @@
 """
-Needs: tasks, and the machines that are to learn them. Makes: how accurate they are, with a table and figures, and what they
-have learnt to look for.
+Needs: tasks, and the machines that learn them. Makes: their accuracies, with a table and figures, and pictures of the
+features that they have learned.
 """
+
+MACHINE_RUNS = PLAN.machine_runs
+KERNELS = f"{RESULTS}/kernels"
 
 
 rule run_machine:
     input:
-        dataset=dataset_of_task,
+        dataset=MACHINE_RUNS.of("dataset_file"),
         library=library("run_machine.py"),
+        definitions=MACHINE_RUNS.of("definitions"),
     output:
-        scores=f"{LEARNT}/{LEARNER}/scores.csv",
-        history=f"{LEARNT}/{LEARNER}/history.csv",
-        learnt=f"{LEARNT}/{LEARNER}/learnt.h5",
+        scores=f"{RESULTS}/{{machine_run}}/scores.csv",
+        history=f"{RESULTS}/{{machine_run}}/history.csv",
+        learned=f"{RESULTS}/{{machine_run}}/learned.h5",
     log:
-        f"{LOGS}/run_machine/{LEARNER}.log",
+        f"{LOGS}/run_machine/{{machine_run}}.log",
+    wildcard_constraints:
+        machine_run="kernels/.+",
     conda:
         TORCH
-    threads: config["threads"]
+    threads: CONFIG.threads
     resources:
         gpu=GPU,
         mem_mb=growing(16000),
         runtime=growing(240),
     params:
-        task=learning("task"),
-        images=learning("images"),
-        options=learning("options"),
-        memory=MEMORY,
+        run=MACHINE_RUNS.of("run"),
+        task=MACHINE_RUNS.of("task"),
+        machine=MACHINE_RUNS.of("machine"),
+        memory=PLAN.memory,
         device=DEVICE,
     message:
-        "let {wildcards.machine} learn {wildcards.experiment}: {wildcards.dataset}, noise {wildcards.noise}, seed {wildcards.seed}"
+        "Run {wildcards.machine_run}"
     script:
         "../../scripts/run_machine.py"
 
 
 rule tabulate_machines:
     input:
-        scores=expand(f"{LEARNT}/{{case}}/scores.csv", case=LEARNING),
+        scores=expand(rules.run_machine.output.scores, machine_run=MACHINE_RUNS),
         library=library("tabulate_machines.py"),
     output:
-        tidy=f"{LEARNT}/tidy.csv",
+        tidy=f"{KERNELS}/tidy.csv",
         csv=report(
-            f"{LEARNT}/table.csv",
+            f"{KERNELS}/table.csv",
             caption="../report/kernels.rst",
             category="Kernels",
             labels={"what": "Table"},
         ),
-        markdown=f"{LEARNT}/table.md",
+        markdown=f"{KERNELS}/table.md",
     log:
         f"{LOGS}/tabulate_machines.log",
     conda:
         TABLES
+    params:
+        machines=PLAN.machines,
     message:
-        "make the table of kernel machines"
+        "Make the table of machines"
     script:
         "../../scripts/tabulate_machines.py"
 
@@ -61,9 +69,9 @@ rule draw_machines:
         tidy=rules.tabulate_machines.output.tidy,
         library=library("draw_machines.py"),
     output:
-        png=f"{LEARNT}/{{figure}}.png",
+        png=f"{KERNELS}/{{figure}}.png",
         svg=report(
-            f"{LEARNT}/{{figure}}.svg",
+            f"{KERNELS}/{{figure}}.svg",
             caption="../report/kernels.rst",
             category="Kernels",
             labels={"what": "{figure}"},
@@ -71,49 +79,54 @@ rule draw_machines:
     log:
         f"{LOGS}/draw_machines/{{figure}}.log",
     wildcard_constraints:
-        figure="|".join(SCORED),
+        figure="|".join(catalogue.names("machines")),
     conda:
         TABLES
+    params:
+        machines=PLAN.machines,
     message:
-        "draw kernel machines, {wildcards.figure}"
+        "Draw machines, {wildcards.figure}"
     script:
         "../../scripts/draw_machines.py"
 
 
-rule draw_learnt:
+rule draw_learned:
     input:
-        learnt=learners,
-        library=library("draw_learnt.py"),
+        learned=PLAN.learned_files,
+        library=library("draw_learned.py"),
     output:
-        eigenvectors_png=f"{LEARNT}/{{experiment}}/{{dataset}}/noise{{noise}}/eigenvectors_seed{{seed}}.png",
+        eigenvectors_png=f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.png",
         eigenvectors_svg=report(
-            f"{LEARNT}/{{experiment}}/{{dataset}}/noise{{noise}}/eigenvectors_seed{{seed}}.svg",
+            f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.svg",
             caption="../report/kernels.rst",
             category="Kernels",
-            labels={"what": "{experiment}, {dataset}, noise {noise}: eigenvectors"},
+            labels={"what": "{task}: eigenvectors"},
         ),
-        looks_png=f"{LEARNT}/{{experiment}}/{{dataset}}/noise{{noise}}/looks_seed{{seed}}.png",
-        looks_svg=report(
-            f"{LEARNT}/{{experiment}}/{{dataset}}/noise{{noise}}/looks_seed{{seed}}.svg",
+        saliency_png=f"{RESULTS}/{{task}}/saliency_seed{{seed}}.png",
+        saliency_svg=report(
+            f"{RESULTS}/{{task}}/saliency_seed{{seed}}.svg",
             caption="../report/kernels.rst",
             category="Kernels",
-            labels={"what": "{experiment}, {dataset}, noise {noise}: what machines look at"},
+            labels={"what": "{task}: saliency"},
         ),
     log:
-        f"{LOGS}/draw_learnt/{{experiment}}/{{dataset}}/noise{{noise}}/seed{{seed}}.log",
+        f"{LOGS}/draw_learned/{{task}}/seed{{seed}}.log",
+    wildcard_constraints:
+        task="kernels/.+",
     conda:
         TORCH
     params:
-        machines=drawn_machines,
+        machines=PLAN.feature_learners,
     message:
-        "draw what machines have learnt of {wildcards.experiment}: {wildcards.dataset}, noise {wildcards.noise}"
+        "Draw what machines have learned in {wildcards.task}"
     script:
-        "../../scripts/draw_learnt.py"
+        "../../scripts/draw_learned.py"
 
 
 rule kernels:
     input:
-        configured("kernels"),
+        section(PLAN, "kernels"),
         rules.tabulate_machines.output,
-        expand(rules.draw_machines.output, figure=SCORED),
-        pictured_tasks(rules.draw_learnt.output),
+        expand(rules.run_machine.output, machine_run=MACHINE_RUNS),
+        expand(rules.draw_machines.output, figure=catalogue.names("machines")),
+        PLAN.pictured_tasks(rules.draw_learned.output),

@@ -1,0 +1,195 @@
+"""Find, download, check and unpack archives.
+
+Nothing in an archive is read before its checksum has matched.
+"""
+
+import logging
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.error import URLError
+
+from ansatz.errors import UserError
+from ansatz.files.atomic import atomic, disk_is_full
+from ansatz.files.hashing import checksum
+from ansatz.registry import find
+
+LOG = logging.getLogger(__name__)
+# RuntimeError: an encrypted zip, or a compression that Python does not support
+UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a dataset's or a network's authors have published.
+
+    Attributes
+    ----------
+    file : str
+        Its name where it is published, and in a `data_dir`.
+    url : str
+    sha256 : str
+        In hexadecimal; its first digits are enough (torchvision's weights carry eight in their names). 32 digits are an
+        MD5, for archives of which no SHA-256 is published.
+    """
+
+    file: str
+    url: str
+    sha256: str
+
+
+def published_archives(name: str) -> list[Archive]:
+    """Return the archives of a registered dataset, as it declares them."""
+    declared = find("dataset", name).declared
+    return [Archive(file, f"{declared['address']}/{file}", checksum) for file, checksum in declared["files"].items()]
+
+
+def configured_archives(name: str, **overrides: str | Mapping[str, str]) -> list[Archive]:
+    """Return the archives of a registered dataset, with a user's `url` or `sha256` in place of what it declares.
+
+    Parameters
+    ----------
+    name : str
+        A registered dataset.
+    **overrides : str or mapping of file to str
+        By field of `Archive`: text for a dataset of one archive, empty for none.
+
+    Raises
+    ------
+    UserError
+        If an override names no archive of the dataset.
+    """
+    archives = published_archives(name)
+    files = [archive.file for archive in archives]
+    for field, values in overrides.items():
+        if isinstance(values, str):
+            if values and len(files) > 1:
+                raise UserError(f"datasets.{name}.{field}: give one for each file: {', '.join(files)}")
+            values = dict.fromkeys(files, values)
+        if unknown := sorted(set(values) - set(files)):
+            raise UserError(f"datasets.{name}.{field}: {unknown[0]!r} is not among its files: {', '.join(files)}")
+        archives = [
+            replace(archive, **{field: values.get(archive.file) or getattr(archive, field)}) for archive in archives
+        ]
+    return archives
+
+
+def fetch_archives(
+    name: str, into: Path, *, data_dir: str | None, url: str | Mapping[str, str], sha256: str | Mapping[str, str]
+) -> None:
+    """Put a registered dataset's archives into a folder.
+
+    Parameters
+    ----------
+    name : str
+        A registered dataset.
+    into : Path
+    data_dir : str, optional
+        Where archives are looked for before anything is downloaded: in its folder `name`, then in itself.
+    url, sha256 : str or mapping of file to str
+        As for `configured_archives`.
+
+    Raises
+    ------
+    UserError
+        If an archive cannot be had, or an override names no archive of the dataset.
+    """
+    archives = configured_archives(name, url=url, sha256=sha256)
+    into.mkdir(parents=True, exist_ok=True)
+    look_in = [Path(data_dir, name), Path(data_dir)] if data_dir else []
+    for archive in archives:
+        fetch(archive, into / archive.file, look_in)
+
+
+def fetch(archive: Archive, target: Path, look_in: Sequence[Path]) -> None:
+    """Put an archive at `target`: a link to a local copy, or a download.
+
+    Parameters
+    ----------
+    archive : Archive
+    target : Path
+    look_in : sequence of Path
+        Folders in which ``archive.file`` is looked for before it is downloaded.
+
+    Raises
+    ------
+    UserError
+        If there is no copy with the right checksum.
+    """
+    for folder in look_in:
+        if (local := folder / archive.file).is_file():
+            check(local, archive.sha256)
+            LOG.info("found %s", local)
+            with atomic(target) as temporary:
+                temporary.symlink_to(local.resolve())
+            return
+    with atomic(target) as temporary:
+        _download(archive.url, temporary)
+        check(temporary, archive.sha256, origin=archive.url)
+
+
+def check(path: Path, expected: str, origin: str | None = None) -> None:
+    """Compare a file's SHA-256, or its MD5 where 32 digits are expected, with the expected one or its first digits.
+
+    Raises
+    ------
+    UserError
+        If they differ, or the file cannot be read; it names the file's `origin`, by default its path.
+    """
+    name = origin or path
+    algorithm = "md5" if len(expected) == 32 else "sha256"
+    try:
+        actual = checksum(path, algorithm)
+    except OSError as error:
+        raise UserError(f"{name}: {error.strerror}") from error
+    if not actual.startswith(expected.lower()):
+        raise UserError(
+            f"{name}: its {algorithm} is {actual}, not {expected}: truncated, changed, or another version "
+            "(if it is the right one, set its sha256 in the configuration)"
+        )
+
+
+def _download(url: str, to: Path) -> None:
+    from torch import hub  # imported here, as it takes seconds, and most files are found locally
+
+    LOG.info("downloading %s", url)
+    try:
+        hub.download_url_to_file(url, str(to), progress=sys.stderr.isatty())
+    except (URLError, TimeoutError, ConnectionError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"{url}: cannot be downloaded ({reason}); put the file into the configuration's data_dir"
+        ) from error
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack a .zip, .tar or .tar.gz into a folder; members that would be written outside it are refused.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated, no archive, or unsafe.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                for member in packed.namelist():
+                    path = PurePosixPath(member)
+                    if path.is_absolute() or ".." in path.parts or "\\" in member:
+                        raise UserError(f"{archive}: member {member!r} would be written outside the folder; refused")
+                packed.extractall(into)
+        else:
+            with tarfile.open(archive) as packed_tar:
+                packed_tar.extractall(into, filter="data")
+    except tarfile.FilterError as error:
+        raise UserError(f"{archive}: {error}; refused") from error
+    except UNREADABLE as error:
+        if disk_is_full(error, into):
+            raise UserError(f"{archive}: no space left in {into} to unpack it") from error
+        raise UserError(f"{archive}: not a complete zip or tar archive ({error})") from error

@@ -1,0 +1,49 @@
+"""PatchCamelyon, whose images are HDF5 files."""
+
+import gzip
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ansatz.data.raw import RawDataset
+from ansatz.files.dataset import Part
+from ansatz.registry import dataset
+
+
+@dataset(
+    "https://zenodo.org/records/2546921/files",  # the archives that torchvision downloads from Google Drive
+    {
+        "camelyonpatch_level_2_split_train_x.h5.gz": "1571f514728f59376b705fc836ff4b63",
+        "camelyonpatch_level_2_split_train_y.h5.gz": "35c2d7259d906cfc8143347bb8e05be7",
+        "camelyonpatch_level_2_split_valid_x.h5.gz": "d5b63470df7cfa627aeec8b9dc0c066e",
+        "camelyonpatch_level_2_split_valid_y.h5.gz": "2b85f58b927af9964a4c15b8f7e8f179",
+        "camelyonpatch_level_2_split_test_x.h5.gz": "d8c2d60d490dbd479f8199bdfa0cf6ec",
+        "camelyonpatch_level_2_split_test_y.h5.gz": "60a7035772fbdb7f34eb86d4420cf66a",
+    },
+    images="262,144 + 32,768 + 32,768",
+    classes=2,
+    pixels="96",
+)
+def pcam(folder: Path) -> RawDataset:
+    """PatchCamelyon: lymph nodes, with or without a tumour; needs 9 GB of memory and 18 GB in ``TMPDIR``.
+
+    A patch has the class ``tumour`` where at least one pixel of its central 32x32 belongs to a tumour.
+    """
+    return RawDataset(["normal", "tumour"], *(_patches(folder, split) for split in ("train", "valid", "test")))
+
+
+def _patches(folder: Path, split: str) -> Part:
+    """Read a split; its images, up to 7 GB, stay on the disk until they are needed."""
+    import h5py
+
+    for archive in folder.glob(f"*_{split}_?.h5.gz"):
+        with gzip.open(archive) as packed, open(archive.with_suffix(""), "wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked)
+    images, labels = (h5py.File(folder / f"camelyonpatch_level_2_split_{split}_{axis}.h5") for axis in "xy")
+    with images, labels, tempfile.TemporaryFile() as file:
+        for start in range(0, len(images["x"]), 1024):
+            file.write(images["x"][start : start + 1024].transpose(0, 3, 1, 2).tobytes())
+        channels_first = np.memmap(file, np.uint8, "r", shape=(len(images["x"]), 3, 96, 96))
+        return Part(channels_first, labels["y"][:, 0, 0, 0].astype(np.int64))

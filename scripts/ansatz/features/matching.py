@@ -1,0 +1,51 @@
+"""Which layer of a source each layer of a network draws from."""
+
+from collections.abc import Mapping
+
+from ansatz.errors import UserError
+from ansatz.features.matrix import Shape, shape_text
+
+
+def match(
+    network: Mapping[str, Shape], source: Mapping[str, Shape], layers: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Match each layer of a network with a layer of the source whose feature matrix has its shape.
+
+    Parameters
+    ----------
+    network, source : mapping of str to tuple
+        The patch shape of each convolution, in order, of the network to initialize and of the source.
+    layers : mapping of str to str, optional
+        Layer -> layer of the source, for the layers that the user matches.
+
+    Returns
+    -------
+    dict of str to str
+        Layer -> layer of the source: from `layers`; otherwise in order, if both have the same sequence of patch shapes;
+        otherwise by patch shape, if exactly one layer of the source has it.
+
+    Raises
+    ------
+    UserError
+        If a layer has no counterpart, or several; the message lists all layers of both.
+    """
+    same_sequence = list(network.values()) == list(source.values())
+    matched = dict(zip(network, source, strict=True)) if same_sequence else {}
+    both = f"the network has {_listed(network)}; the source has {_listed(source)}"
+    for layer, source_layer in (layers or {}).items():
+        if layer not in network or source.get(source_layer) != network[layer]:
+            raise UserError(f"layers: {layer} cannot take {source_layer}; {both}")
+        matched[layer] = source_layer
+    for layer in (name for name in network if name not in matched):
+        candidates = [name for name, shape in source.items() if shape == network[layer]]
+        if len(candidates) != 1:
+            problem = (
+                f"could take {' or '.join(candidates)}: choose one in layers" if candidates else "has no counterpart"
+            )
+            raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
+        matched[layer] = candidates[0]
+    return matched
+
+
+def _listed(shapes: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{layer} {shape_text(shape)}" for layer, shape in shapes.items())

@@ -1,0 +1,98 @@
+"""Feature matrices over patches, as thin factors."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from ansatz.networks.layers import conv_layers, patch_shape
+
+Shape = tuple[int, int, int]  # of a patch: channels, rows, columns
+
+
+def shape_text(shape: Shape) -> str:
+    """Return a patch's shape as in tables and messages: ``3x5x5``."""
+    return "x".join(map(str, shape))
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """A positive semidefinite matrix over patches, ``M = F.T @ F``, for each group of a convolution.
+
+    Attributes
+    ----------
+    factor : Tensor
+        F, (groups, rank, patch); patches are flattened like a convolution's weight: by channel, row, column.
+    shape : tuple of int
+        The patch's shape: channels that one group sees, rows, columns.
+    standard_error : float
+        Of an estimate from random probes, relative to the Frobenius norm of M; 0 for an exact matrix, NaN where it
+        cannot be computed.
+    """
+
+    factor: torch.Tensor
+    shape: Shape
+    standard_error: float = 0.0
+
+    @classmethod
+    def of(cls, matrix: torch.Tensor, shape: Shape) -> "FeatureMatrix":
+        """Factorize a dense positive semidefinite matrix, (patch, patch), over patches of this shape."""
+        values, vectors = torch.linalg.eigh(matrix)
+        factor = values.clamp_min(0).sqrt().unsqueeze(1) * vectors.mT  # (patch, patch)
+        return cls(factor.unsqueeze(0), shape)
+
+    def dense(self) -> torch.Tensor:
+        """Return M itself, (groups, patch, patch): in the last layers of a VGG, 4608 x 4608."""
+        return self.factor.mT @ self.factor
+
+    def trace(self) -> torch.Tensor:
+        """Return the trace of each group's matrix, (groups,)."""
+        return self.factor.square().sum((1, 2))
+
+    def scaled(self, by: float | torch.Tensor) -> "FeatureMatrix":
+        """Return ``by * M``, with `by` at least 0: a number, or a value per group (groups,)."""
+        root = torch.as_tensor(by, dtype=self.factor.dtype, device=self.factor.device).sqrt()
+        return replace(self, factor=self.factor * root.view(-1, 1, 1))
+
+    def square_root(self) -> "FeatureMatrix":
+        """Return ``M^(1/2)``: from ``F = U S V.T`` it is ``V S V.T``, so its thin factor is ``S^(1/2) V.T``."""
+        _, s, vt = torch.linalg.svd(self.factor, full_matrices=False)  # (groups, r), (groups, r, patch)
+        error = math.nan if self.standard_error else 0.0
+        return replace(self, factor=s.sqrt().unsqueeze(2) * vt, standard_error=error)
+
+
+def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
+    """Return the neural feature matrix ``W.T @ W`` of every convolution, by layer."""
+    layers = conv_layers(network)
+    return {name: FeatureMatrix(grouped_weight(conv), patch_shape(conv)) for name, conv in layers.items()}
+
+
+def grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
+    """Return a convolution's filters as rows, by group: (groups, out/groups, patch)."""
+    filters = conv.out_channels // conv.groups
+    return conv.weight.detach().reshape(conv.groups, filters, -1)
+
+
+def eigenvectors(matrix: FeatureMatrix, count: int, group: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the largest eigenvalues of a feature matrix and their eigenvectors, as patches.
+
+    Parameters
+    ----------
+    matrix : FeatureMatrix
+    count : int
+        At most this many; a factor has as many as rows or columns, whichever are fewer.
+    group : int
+        Which of the convolution's groups; each has a matrix of its own.
+
+    Returns
+    -------
+    values : Tensor
+        float64 (count,), in descending order.
+    vectors : Tensor
+        float64 (count, channels, rows, columns), of norm 1; the entry of largest magnitude is positive.
+    """
+    _, s, vt = torch.linalg.svd(matrix.factor[group].double(), full_matrices=False)  # (r,), (r, patch)
+    values, vectors = s[:count].square(), vt[:count]
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))  # (count, 1)
+    return values, (vectors * largest.sign()).unflatten(1, matrix.shape)

@@ -1,0 +1,87 @@
+"""Files that are written whole or not at all."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ansatz.errors import UserError
+
+Content = TypeVar("Content", bound=Collection)
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it replaces `path` at the end, or is removed when the body fails.
+
+    The temporary name is always the same, so that the next attempt overwrites what a killed process left behind.
+
+    Raises
+    ------
+    UserError
+        If the disk is full, which libraries report in many ways.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException as error:
+        full = disk_is_full(error, path.parent)
+        temporary.unlink(missing_ok=True)
+        if full:
+            raise UserError(f"{path}: no space left on the device; nothing was written") from error
+        raise
+
+
+def disk_is_full(error: BaseException, folder: Path) -> bool:
+    """Return whether a full disk is why a library failed to write into `folder`."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < 2**16
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text, in UTF-8."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write a dictionary of plain types."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: str | os.PathLike[str], keys: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or lacks one of the `keys`.
+    """
+    return read_whole(path, lambda path: json.loads(path.read_text(encoding="utf-8")), keys)
+
+
+def read_whole(path: str | os.PathLike[str], read: Callable[[Path], Content], keys: Iterable[str]) -> Content:
+    """Return what `read` makes of a file.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is empty, or lacks one of the `keys`.
+    """
+    try:
+        content = read(Path(path))
+        complete = len(content) > 0 and set(keys) <= set(content)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); remove it and run again") from error
+    if not complete:
+        raise UserError(f"{path}: is incomplete; remove it and run again")
+    return content

@@ -1,0 +1,121 @@
+"""``dataset.h5``: images, labels, the split, and statistics of the channels."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ansatz.files.hashing import fingerprint
+from ansatz.files.hdf5 import Group, arrays, read_tree, write_tree
+
+MAPPED = ("images", "test/images")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a dataset: rows of a pool of images, which several parts may share.
+
+    Attributes
+    ----------
+    pool : ndarray
+        uint8 (M, C, H, W); mapped from the file it was read from, so that only the images in use take memory.
+    labels : ndarray
+        int64 (N,), one for each row.
+    rows : ndarray or slice
+        int64 (N,); by default all rows of the pool.
+    """
+
+    pool: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray | slice = field(default_factory=lambda: slice(None))
+
+    @property
+    def images(self) -> np.ndarray:
+        """The part's images in memory, uint8 (N, C, H, W)."""
+        return self.pool[self.rows]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: np.ndarray) -> "Part":
+        """Return the part's images and labels at `indices`."""
+        return Part(self.pool, self.labels[indices], np.arange(len(self.pool))[self.rows][indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as networks are trained on it.
+
+    Attributes
+    ----------
+    name : str
+    classes : tuple of str
+    mean, std : ndarray
+        Of each channel over the training part, on the scale 0..1; float64 (C,).
+    parts : mapping of str to Part
+        ``train``, ``validation`` and ``test``: those that were asked for and exist.
+    fingerprint : str
+        SHA-256 of the file's images, labels and split.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    mean: np.ndarray
+    std: np.ndarray
+    parts: Mapping[str, Part]
+    fingerprint: str
+
+
+def write_dataset(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    classes: Sequence[str],
+    mean: np.ndarray,
+    std: np.ndarray,
+    pool: Part,
+    split: Mapping[str, np.ndarray],
+    test: Part | None,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write ``dataset.h5``: `pool` with its `split` into ``train`` and ``validation`` indices, and the test part."""
+    data: dict[str, Any] = {"images": pool.images, "labels": pool.labels, "split": split}
+    if test is not None:
+        data["test"] = {"images": test.images, "labels": test.labels}
+    statistics = {"classes": [str(label) for label in classes], "mean": mean, "std": std}
+    attributes = {"name": name, "fingerprint": fingerprint(*arrays(data))}
+    write_tree(path, data | statistics, attributes=attributes, provenance=provenance)
+
+
+def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", "validation", "test")) -> Dataset:
+    """Read a ``dataset.h5``; the images stay mapped from the file.
+
+    Parameters
+    ----------
+    path : path
+    parts : sequence of str
+        The parts to return, where the file has them.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``dataset.h5``.
+    """
+
+    def build(tree: Group) -> Dataset:
+        images, labels, split = tree["images"], tree["labels"], tree["split"]
+        by_name = {name: Part(images, labels[split[name]], split[name]) for name in parts if name in split}
+        if "test" in parts and "test" in tree:
+            by_name["test"] = Part(tree["test"]["images"], tree["test"]["labels"])
+        return Dataset(
+            name=tree.attributes["name"],
+            classes=tuple(tree["classes"]),
+            mean=tree["mean"],
+            std=tree["std"],
+            parts=by_name,
+            fingerprint=tree.attributes["fingerprint"],
+        )
+
+    return read_tree(path, build, kind="dataset.h5", mapped=MAPPED)

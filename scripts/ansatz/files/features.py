@@ -1,0 +1,67 @@
+"""``features.h5``: the feature matrices of a network, as thin factors."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ansatz.files.hashing import fingerprint
+from ansatz.files.hdf5 import Group, arrays, read_tree, write_tree
+
+KINDS = ("nfm", "agop")
+
+
+@dataclass(frozen=True)
+class Features:
+    """The feature matrices of a network, as thin factors.
+
+    Attributes
+    ----------
+    factors : mapping
+        ``factors[kind][layer]``, kind ``nfm`` or ``agop``: float32 (groups, rank, patch).
+    layers : mapping
+        ``layers[layer]``: the convolution's geometry, as in the attributes of its group.
+    attributes : mapping
+        Of the whole file: images, estimator, source, fingerprints of the weights and of the factors.
+    standard_errors : mapping of str to float
+        ``standard_errors[layer]``: relative, of the estimate of AGOP; 0 where it is exact.
+    """
+
+    factors: Mapping[str, Mapping[str, np.ndarray]]
+    layers: Mapping[str, Mapping[str, Any]]
+    attributes: Mapping[str, Any]
+    standard_errors: Mapping[str, float]
+
+
+def write_features(path: str | os.PathLike[str], features: Features, provenance: Mapping[str, Any]) -> None:
+    """Write ``features.h5``."""
+    tree = {
+        kind: {layer: Group({"factor": factor}, **features.layers[layer]) for layer, factor in by_layer.items()}
+        for kind, by_layer in ((kind, features.factors[kind]) for kind in KINDS)
+    }
+    for layer, error in features.standard_errors.items():
+        tree["agop"][layer].attributes["standard_error"] = error
+    attributes = {**features.attributes, "fingerprint": fingerprint(*arrays(tree))}
+    write_tree(path, tree, attributes=attributes, provenance=provenance)
+
+
+def read_features(path: str | os.PathLike[str]) -> Features:
+    """Read a ``features.h5``.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or no ``features.h5``.
+    """
+    return read_tree(path, _features, kind="features.h5")
+
+
+def _features(tree: Group) -> Features:
+    return Features(
+        factors={kind: {layer: group["factor"] for layer, group in tree[kind].items()} for kind in KINDS},
+        layers={layer: group.attributes for layer, group in tree["nfm"].items()},
+        attributes=tree.attributes,
+        standard_errors={layer: group.attributes["standard_error"] for layer, group in tree["agop"].items()},
+    )

@@ -1,0 +1,182 @@
+"""Trees of arrays and attributes in HDF5 files, written whole or not at all."""
+
+import io
+import json
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ansatz.errors import UserError
+from ansatz.files.atomic import atomic
+
+if TYPE_CHECKING:  # h5py takes long to import, and some jobs never need it
+    import h5py
+
+Content = TypeVar("Content")
+
+
+class Group(dict[str, Any]):
+    """A group of an HDF5 file: its arrays and groups by name, in order, and its attributes.
+
+    Parameters
+    ----------
+    members : mapping of str to array, list of str, or mapping
+        A mapping is a group of its own, with attributes where it is a `Group`.
+    **attributes
+        Numbers, text, or short arrays of them.
+    """
+
+    def __init__(self, members: Mapping[str, Any], **attributes: Any) -> None:
+        super().__init__(members)
+        self.attributes: dict[str, Any] = attributes
+
+
+def arrays(tree: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """Yield the arrays of a tree in order, those of its groups included."""
+    for member in tree.values():
+        if isinstance(member, Mapping):
+            yield from arrays(member)
+        else:
+            yield member
+
+
+def write_tree(
+    path: str | os.PathLike[str],
+    tree: Mapping[str, Any],
+    *,
+    provenance: Mapping[str, Any],
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a tree of arrays into an HDF5 file.
+
+    Parameters
+    ----------
+    path : path
+    tree : mapping
+        The members of a `Group`.
+    provenance : mapping
+        What made the file, in plain JSON types; stored as the attribute ``provenance``.
+    attributes : mapping, optional
+        Attributes of the whole file.
+
+    Raises
+    ------
+    UserError
+        If the disk is full; a file of that name is left as it was.
+    """
+    import h5py
+
+    root = Group(tree, **{**(attributes or {}), "provenance": json.dumps(provenance)})
+    with atomic(path) as temporary, _WriteErrorsKept(temporary, "w+") as stream:
+        with h5py.File(stream, "w", track_order=True) as file:
+            _write_group(file, root)
+        if stream.error:
+            raise stream.error
+
+
+def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
+    for name, member in tree.items():
+        if isinstance(member, Mapping):
+            _write_group(group.create_group(name, track_order=True), member)
+        else:
+            group[name] = member
+    if isinstance(tree, Group):
+        group.attrs.update(tree.attributes)
+
+
+class _WriteErrorsKept(io.FileIO):
+    """A file for HDF5 to write into, which keeps the first error for later.
+
+    HDF5 prints the errors that it meets while writing, and crashes after some of them.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
+def read_tree(
+    path: str | os.PathLike[str],
+    build: Callable[[Group], Content],
+    *,
+    kind: str = "HDF5 file",
+    mapped: Collection[str] = (),
+) -> Content:
+    """Read a file that `write_tree` wrote.
+
+    Parameters
+    ----------
+    path : path
+    build : callable
+        Returns what the tree stands for. A member that it misses makes the file unreadable.
+    kind : str
+        What the file should be, for the message.
+    mapped : collection of str
+        Arrays, such as ``"test/images"``, that stay in the file and are mapped into memory: only what is used of them
+        is read. Changes of a mapped array do not reach the file.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated or of another kind.
+    """
+    with _opened(path, kind) as file:
+        return build(_read_group(file, mapped))
+
+
+def _read_group(group: "h5py.Group", mapped: Collection[str]) -> Group:
+    import h5py
+
+    members = {
+        name: _read_group(member, mapped) if isinstance(member, h5py.Group) else _read_array(member, mapped)
+        for name, member in group.items()
+    }
+    return Group(members, **_attributes(group))
+
+
+def _read_array(stored: "h5py.Dataset", mapped: Collection[str]) -> np.ndarray:
+    import h5py
+
+    if h5py.check_string_dtype(stored.dtype):
+        return stored.asstr()[...]
+    offset = stored.id.get_offset() if stored.name.lstrip("/") in mapped else None
+    if offset is None:  # also where the array lies in chunks, as another program may have written it
+        return stored[...]
+    return np.memmap(stored.file.filename, stored.dtype, mode="c", offset=offset, shape=stored.shape)
+
+
+def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the attributes of a whole HDF5 file, and none of its arrays.
+
+    Raises
+    ------
+    UserError
+        If the file is truncated.
+    """
+    with _opened(path, "HDF5 file") as file:
+        return _attributes(file)
+
+
+def _attributes(group: "h5py.Group") -> dict[str, Any]:
+    return {key: value.item() if isinstance(value, np.generic) else value for key, value in group.attrs.items()}
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str], kind: str) -> Iterator["h5py.File"]:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path}: not a readable {kind} ({error}); remove it and run again") from error

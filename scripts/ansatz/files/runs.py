@@ -1,0 +1,77 @@
+"""Collect the results of many runs."""
+
+import csv
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ansatz.files.atomic import read_json
+from ansatz.files.tables import CLOCK, METRICS, OUTCOME, RESOURCES, RUN, metrics_columns, read_csv
+
+if TYPE_CHECKING:  # pandas takes long to import, and some jobs never need it
+    import pandas as pd
+
+Paths = Sequence[str | os.PathLike[str]]
+
+
+def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Collect runs.
+
+    Parameters
+    ----------
+    metrics, summaries : sequence of path
+        The ``metrics.csv`` and the ``summary.json`` of each run, in the same order.
+
+    Returns
+    -------
+    tidy : DataFrame
+        As in ``tidy.csv``: one row an epoch of a run; empty where a run does not have a metric.
+    runs : DataFrame
+        As in ``runs.csv``: one row a run.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read or is incomplete.
+    """
+    import pandas as pd
+
+    outcomes = [read_json(path, (*RUN, *OUTCOME)) for path in summaries]
+    epochs = [read_csv(path, METRICS) for path in metrics]
+    for table, outcome in zip(epochs, outcomes, strict=True):
+        for position, key in enumerate(RUN):
+            table.insert(position, key, outcome[key])
+    tidy = pd.concat(epochs, ignore_index=True)
+    columns = [column for column in metrics_columns(tidy.columns) if column not in CLOCK]
+    return tidy[[*RUN, *columns]], pd.DataFrame(outcomes)[[*RUN, *OUTCOME]]
+
+
+def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the time and memory of runs, as in ``resources.csv``.
+
+    Parameters
+    ----------
+    benchmarks : sequence of path
+        Snakemake's benchmark file of each run, in the order of `runs`. Values that cannot be read are left empty, as
+        they are not worth another training.
+    runs : DataFrame
+        As in ``runs.csv``.
+    """
+    import pandas as pd
+
+    jobs = pd.DataFrame([_read_benchmark(path) for path in benchmarks], columns=["s", "max_rss"])
+    jobs = jobs.apply(pd.to_numeric, errors="coerce")
+    table = runs[[*RUN, "device"]].assign(
+        seconds=jobs.s, training_seconds=runs.seconds.round(3), memory_mb=jobs.max_rss, gpu_seconds=0.0
+    )
+    on_gpu = ~table.device.str.startswith("cpu")
+    table.loc[on_gpu, "gpu_seconds"] = table.loc[on_gpu, ["seconds", "training_seconds"]].max(axis=1)
+    return table[[*RUN, *RESOURCES]]
+
+
+def _read_benchmark(path: str | os.PathLike[str]) -> dict[str, str]:
+    try:
+        with open(path, newline="") as file:
+            return next(csv.DictReader(file, delimiter="\t"), {})
+    except (OSError, ValueError, csv.Error):
+        return {}

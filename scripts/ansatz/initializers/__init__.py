@@ -1,0 +1,1 @@
+"""Initializers: how the weights of convolutions are drawn."""

@@ -1,0 +1,40 @@
+"""The network that a training starts from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ansatz.features.stored import read_matrices
+from ansatz.initializers.initialize import initialize
+from ansatz.networks.build import build
+
+
+def initial_network(
+    network: Mapping[str, Any],
+    classes: int,
+    initializer: Mapping[str, Any],
+    *,
+    seed: int,
+    features: str | Path | None = None,
+) -> nn.Module:
+    """Build a network and initialize it.
+
+    Parameters
+    ----------
+    network : mapping of str to Any
+        Keywords of `ansatz.networks.build.build`, such as its name.
+    classes : int
+    initializer : mapping of str to Any
+        Its ``name`` (None for PyTorch's default), its ``options``, and for ``covariance`` further keywords of
+        `ansatz.initializers.initialize.initialize`.
+    seed : int
+    features : path, optional
+        The ``features.h5`` of the source that the initializer draws from.
+    """
+    built = build(**network, classes=classes, seed=seed)
+    matrices = read_matrices(features) if features else None
+    name, options, covariance = (initializer[key] for key in ("name", "options", "covariance"))
+    initialize(built, name, seed=seed, options=options, matrices=matrices, **covariance)
+    return built

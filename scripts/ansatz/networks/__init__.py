@@ -1,0 +1,1 @@
+"""Networks: the registered families, how they are built and run, and their weights."""

@@ -1,0 +1,81 @@
+"""Build networks by name."""
+
+import difflib
+from typing import Any
+
+import torch
+from torch import nn
+
+from ansatz.errors import UserError
+from ansatz.networks.layers import conv_layers
+from ansatz.registry import definitions, find
+from ansatz.seeds import derive_seed
+
+
+def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
+    """Build a network with PyTorch's default parameters, drawn from the seed.
+
+    Parameters
+    ----------
+    name : str
+        A registered network, or a classification network of torchvision (3 input channels, width 1).
+    classes, in_channels : int
+    seed : int
+    width : float
+        Factor of the width of every hidden layer.
+    **options
+        The network's own options, such as the `depth` of ``cnn``.
+
+    Raises
+    ------
+    UserError
+        If there is no such network, torchvision's network has no such option, there are fewer than two classes, or
+        what is registered returns no network with convolutions.
+    """
+    if classes < 2:
+        raise UserError("network: all images belong to one class; at least two are required, each in its own folder")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "network"))
+        network = _construct(name, classes, in_channels=in_channels, width=width, **options)
+    if not conv_layers(network):
+        raise UserError(f"network {name}: has no convolution; at least one nn.Conv2d is required")
+    return network
+
+
+def layer_names(name: str, **options: Any) -> list[str]:
+    """Return the names of a network's convolutions, in the network's order, without allocating its parameters.
+
+    Parameters
+    ----------
+    name : str
+        As for `build`.
+    **options
+        `in_channels`, `width`, and the network's own options.
+
+    Raises
+    ------
+    UserError
+        As for `build`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return list(conv_layers(_construct(name, 2, **options)))
+
+
+def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
+    if name in (registered := definitions("network")):
+        network = find("network", name).object(classes, in_channels=in_channels, width=width, **options)
+        if not isinstance(network, nn.Module):
+            raise UserError(f"network {name}: returned {type(network).__name__}; it must return an nn.Module")
+        return network
+    from torchvision import models  # only here, as importing it takes as long as importing torch
+
+    torchvision_names = models.list_models(module=models)
+    if name not in torchvision_names:
+        close = difflib.get_close_matches(name, [*registered, *torchvision_names], n=1)
+        hint = "".join(f"; did you mean {match!r}?" for match in close)
+        raise UserError(f"network: {name!r} is none of {', '.join(registered)}, nor a network of torchvision{hint}")
+    if (in_channels, width) != (3, 1.0):
+        raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
+    if options:
+        raise UserError(f"network: torchvision's {name} has no option {', '.join(options)}")
+    return models.get_model(name, weights=None, num_classes=classes)

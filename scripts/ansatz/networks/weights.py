@@ -1,0 +1,103 @@
+"""Read, load, save and identify the weights of a network."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ansatz.data.archives import Archive
+from ansatz.errors import UserError
+from ansatz.files.atomic import atomic
+from ansatz.files.hashing import fingerprint
+
+MOST_LISTED = 30  # mismatching parameters that an error lists
+
+
+def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read a state dict from a .safetensors file, or from a file of ``torch.save``, opened with ``weights_only``.
+
+    Raises
+    ------
+    UserError
+        If the file holds no state dict, or anything besides tensors and plain types.
+    """
+    try:
+        if Path(path).suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: does not exist") from error
+    except Exception as error:  # each format has its own errors
+        kind = "state dict that opens with weights_only" if isinstance(error, pickle.UnpicklingError) else "checkpoint"
+        raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds no state dict; save network.state_dict()")
+    return {name.removeprefix("module."): value for name, value in state.items()}  # as nn.DataParallel names them
+
+
+def load_weights(network: nn.Module, path: str | Path) -> None:
+    """Load a checkpoint's parameters into a network.
+
+    Raises
+    ------
+    UserError
+        If parameters are missing, superfluous or of another shape: they are listed, with both shapes.
+    """
+    weights = read_weights(path)
+    expected = network.state_dict()
+    mismatches = [
+        f"{name} is {_shape(weights.get(name))}, the network's is {_shape(expected.get(name))}"
+        for name in dict.fromkeys([*expected, *weights])
+        if _shape(weights.get(name)) != _shape(expected.get(name))
+    ]
+    if mismatches:
+        rest = f"; and {len(mismatches) - MOST_LISTED} more" if len(mismatches) > MOST_LISTED else ""
+        raise UserError(f"{path}: does not fit the network: {'; '.join(mismatches[:MOST_LISTED])}{rest}")
+    network.load_state_dict(weights)
+
+
+def save_weights(network: nn.Module, path: str | Path) -> None:
+    """Save the state dict, on the CPU."""
+    with atomic(path) as temporary:
+        torch.save({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
+
+
+def published_weights(name: str, sha256: str = "") -> Archive:
+    """Return the archive in which torchvision publishes weights.
+
+    Parameters
+    ----------
+    name : str
+        As torchvision names them, such as ``VGG11_Weights.IMAGENET1K_V1``.
+    sha256 : str
+        The file's SHA-256; by default its first digits, which are part of torchvision's file name.
+
+    Raises
+    ------
+    UserError
+        If torchvision has no such weights.
+    """
+    from torchvision import models
+
+    try:
+        url = models.get_weight(name).url
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"weights: torchvision has no {name!r}; an example of its names is VGG11_Weights.IMAGENET1K_V1"
+        ) from error
+    file = url.rpartition("/")[2]
+    return Archive(file, url, sha256 or file.rpartition("-")[2].removesuffix(".pth"))
+
+
+def weights_fingerprint(network: nn.Module) -> str:
+    """Return the SHA-256 of all parameters and buffers together."""
+    return fingerprint(*(value.cpu().numpy() for value in network.state_dict().values()))
+
+
+def _shape(tensor: torch.Tensor | None) -> str:
+    return "missing" if tensor is None else "x".join(map(str, tensor.shape)) or "a scalar"

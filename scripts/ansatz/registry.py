@@ -1,0 +1,321 @@
+"""Decorators that register initializers, networks, datasets, kernels, machines, tasks and metrics.
+
+Everything registered has a kind, a name, declared properties (the decorator's keywords) and options (its keyword-only
+parameters, with their types, defaults and meanings). All of this is read from the source, without importing it: the
+host on which Snakemake runs may have no PyTorch. `find` imports the one file that defines a name.
+
+A user's file is searched like those of the library, once `use` has named it.
+"""
+
+import difflib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from functools import cache
+from inspect import Parameter, signature
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeVar, get_type_hints
+
+from ansatz.declarations import LIBRARY, PACKAGES, SET_BY_THE_JOB, Definition, Option, definitions_in, registered_name
+from ansatz.errors import UserError
+
+Defined = TypeVar("Defined", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What a decorator registered: the function or class, and the decorator's keywords."""
+
+    kind: str
+    name: str
+    object: Any
+    declared: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def types(self) -> dict[str, Any]:
+        """The type of each option, as in `Definition.options`, but from the object, which need not come from a file."""
+        owners = self.declared.get("options_of") or ()
+        excluded = {*SET_BY_THE_JOB, *(self.declared.get("without") or ())}
+        every = [types_of(each) for each in (self.object, *(owners if isinstance(owners, tuple) else (owners,)))]
+        return {name: type_ for types in reversed(every) for name, type_ in types.items() if name not in excluded}
+
+
+_REGISTERED: dict[tuple[str, str], Registered] = {}  # what the decorators of imported files have registered
+_PLUGINS: list[Path] = []  # the user's files, as `use` has named them
+
+
+# ------------------------------------------------------------------------------------------------- the decorators
+def _register(kind: str, defined: Any, declared: Mapping[str, Any]) -> Any:
+    name = declared.get("name") or registered_name(defined.__name__, is_class=isinstance(defined, type))
+    _REGISTERED[kind, name] = Registered(kind, name, defined, dict(declared))
+    return defined
+
+
+def _decorator(kind: str, defined: Any, declared: Mapping[str, Any]) -> Any:
+    """Serve both ``@kind`` and ``@kind(keyword=...)``."""
+    if defined is not None:
+        return _register(kind, defined, declared)
+    return lambda defined: _register(kind, defined, declared)
+
+
+def initializer(
+    defined: Any = None,
+    *,
+    needs: str | None = None,
+    scale: str = "unit",
+    needs_position: bool = False,
+    **declared: Any,
+) -> Any:
+    """Register an initializer: ``(weight, generator, *, options)`` fills one layer's weight in place.
+
+    Parameters
+    ----------
+    needs : {"nfm", "agop"}, optional
+        The feature matrix that it draws from; it then is ``(weight, generator, covariance, *, options)``, with the
+        covariance a `FeatureMatrix` in the configured scaling.
+    scale : {"unit", "kaiming"}
+        What that covariance is scaled to: trace 1, or the trace 2 of Kaiming-normal filters.
+    needs_position : bool
+        Whether the layer's position, counted from 0, is the next argument.
+    """
+    declared |= {"needs": needs, "scale": scale, "needs_position": needs_position}
+    return _decorator("initializer", defined, declared)
+
+
+def network(defined: Any = None, **declared: Any) -> Any:
+    """Register a network: ``(classes, in_channels=3, width=1.0, *, options) -> nn.Module``."""
+    return _decorator("network", defined, declared)
+
+
+def dataset(
+    address: Any = "", files: Mapping[str, str] | None = None, *, size: int | None = None, **declared: Any
+) -> Any:
+    """Register a dataset: ``(folder) -> RawDataset`` reads it from the folder that holds its archives.
+
+    The first line of its docstring is its name and, after a colon, what it shows.
+
+    Parameters
+    ----------
+    address : str
+        What the archives' addresses begin with.
+    files : mapping, optional
+        Name of an archive -> its SHA-256, or its MD5 where no SHA-256 is published.
+    size : int, optional
+        Where images vary in size: the side of the squares that they are resized to by default; the function is then
+        ``(folder, size)``.
+    **declared
+        For the table of datasets, as literals: ``images="60,000 + – + 10,000"`` (training, validation and test images;
+        a dash for a part that does not exist), ``classes=10``, ``pixels="28, grey"`` (the side, and grey or colour).
+    """
+    defined, address = (address, "") if callable(address) else (None, address)  # the decorator without arguments
+    return _decorator("dataset", defined, declared | {"address": address, "files": dict(files or {}), "size": size})
+
+
+def metric(defined: Any = None, **declared: Any) -> Any:
+    """Register a metric of each epoch: ``(logits, labels) -> Tensor``, one value per image, which are averaged."""
+    return _decorator("metric", defined, declared)
+
+
+def machine(
+    defined: Any = None,
+    *,
+    options_of: Any = (),
+    without: Sequence[str] = (),
+    title: str = "",
+    learns_features: bool = False,
+    baseline: bool = False,
+    starts_from: str | None = None,
+    **declared: Any,
+) -> Any:
+    """Register a machine: ``(**options) -> ImageClassifier``.
+
+    A machine that has the option `kernel` has the options of the chosen kernel too, and passes them on.
+
+    Parameters
+    ----------
+    options_of : class or tuple of classes
+        Classes whose parameters are options too; defined in the same file, or imported into it from the library.
+    without : sequence of str
+        Parameters of these classes that are not options.
+    title : str
+        Its name in figures and tables; by default the registered name.
+    learns_features : bool
+        Whether it learns feature matrices, which then are drawn.
+    baseline : bool
+        Whether other machines are compared with it, where it was run.
+    starts_from : str, optional
+        The machine that it is with a single layer.
+    """
+    declared |= {"options_of": options_of, "without": tuple(without), "learns_features": learns_features}
+    declared |= {"title": title, "baseline": baseline, "starts_from": starts_from}
+    return _decorator("machine", defined, declared)
+
+
+def kernel(
+    defined: Any = None,
+    *,
+    options_of: Any = (),
+    without: Sequence[str] = (),
+    homogeneous: bool = False,
+    **declared: Any,
+) -> Any:
+    """Register a kernel of patches: a dataclass that is a `Kernel`, or a function ``(*, options) -> Kernel``.
+
+    Parameters
+    ----------
+    options_of, without
+        As for `machine`.
+    homogeneous : bool
+        Whether ``k(c x, z) = c k(x, z)`` for c > 0, so that the trace of a feature matrix changes nothing.
+    """
+    declared |= {"options_of": options_of, "without": tuple(without), "homogeneous": homogeneous}
+    return _decorator("kernel", defined, declared)
+
+
+def task(defined: Any = None, *, of_dataset: bool = True, **declared: Any) -> Any:
+    """Register a task: ``(data, train, test, seed, *, options) -> Task``.
+
+    Parameters
+    ----------
+    of_dataset : bool
+        Whether it consists of a dataset's images; otherwise it is called with None instead of the dataset.
+    """
+    return _decorator("task", defined, {"of_dataset": of_dataset, **declared})
+
+
+# ------------------------------------------------------------------------------------------------- finding
+def blamed(error: BaseException) -> str | None:
+    """Return where a file of the user's raised an error, or which of its names was called wrongly; None if neither."""
+    text = f"{type(error).__name__}: {error}"
+    places = [place for place in traceback.extract_tb(error.__traceback__) if Path(place.filename) in _PLUGINS]
+    if places:
+        return f"{places[-1].filename}, line {places[-1].lineno}, in {places[-1].name}: {text}"
+    for registered in _REGISTERED.values() if isinstance(error, TypeError) else ():
+        called = re.escape(getattr(registered.object, "__qualname__", ""))
+        file = _definitions(registered.kind, tuple(_PLUGINS))[registered.name].file
+        if file in _PLUGINS and re.match(rf"{called}(\.__init__)?\(\) ", str(error)):
+            return f"{file}: {registered.kind} {registered.name}: {text}; see scripts/README.md for how it is called"
+    return None
+
+
+def use(files: Iterable[str | os.PathLike[str]]) -> None:
+    """Search these files too, from now on; files of the library are searched anyway."""
+    for file in (Path(path).resolve() for path in files):
+        if LIBRARY not in file.parents and file not in _PLUGINS:
+            _PLUGINS.append(file)
+    _definitions.cache_clear()  # a plugin may have been edited
+
+
+def definitions(kind: str) -> Mapping[str, Definition]:
+    """Return everything registered of a kind, by name, from its source alone.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be parsed, or two files define the same name.
+    """
+    return _definitions(kind, tuple(_PLUGINS))
+
+
+@cache
+def _definitions(kind: str, plugins: tuple[Path, ...]) -> Mapping[str, Definition]:
+    by_name: dict[str, Definition] = {}
+    for file in (*sorted((LIBRARY / PACKAGES[kind]).glob("*.py")), *plugins):
+        for definition in definitions_in(file, file.stat().st_mtime_ns):
+            if definition.kind != kind:
+                continue
+            if earlier := by_name.get(definition.name):
+                raise UserError(f"{kind} {definition.name}: defined in {earlier.file} and in {definition.file}")
+            by_name[definition.name] = definition
+    return MappingProxyType(by_name)
+
+
+def define(kind: str, name: str) -> Definition:
+    """Return the definition of a name.
+
+    Raises
+    ------
+    UserError
+        If nothing of that kind has the name.
+    """
+    by_name = definitions(kind)
+    if name not in by_name:
+        near = "".join(f"; did you mean {match!r}?" for match in difflib.get_close_matches(name, by_name, n=1))
+        raise UserError(f"{kind}: {name!r} is none of {', '.join(by_name)}{near}")
+    return by_name[name]
+
+
+def find(kind: str, name: str) -> Registered:
+    """Return what is registered under a name, after importing its file.
+
+    Raises
+    ------
+    UserError
+        If nothing of that kind has the name, or its file cannot be imported.
+    """
+    if (kind, name) not in _REGISTERED:
+        import_file(define(kind, name).file)
+    return _REGISTERED[kind, name]
+
+
+def kernel_of(definition: Definition, chosen: Mapping[str, Any] = MappingProxyType({})) -> Definition | None:
+    """Return the definition of the kernel that a machine is to use; None if the machine has no option `kernel`.
+
+    Parameters
+    ----------
+    definition : Definition
+    chosen : mapping of str to Any
+        The options that are not left at their defaults.
+
+    Raises
+    ------
+    UserError
+        If no kernel has the chosen name.
+    """
+    if "kernel" not in definition.options:
+        return None
+    return define("kernel", chosen.get("kernel", definition.options["kernel"].default))
+
+
+def options_of(definition: Definition, chosen: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Option]:
+    """Return the options of a definition; a machine that has the option `kernel` has those of the chosen kernel too.
+
+    Parameters and errors are those of `kernel_of`.
+    """
+    kernel = kernel_of(definition, chosen)
+    return {**(kernel.options if kernel else {}), **definition.options}
+
+
+def types_of(defined: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a function's or class's own options, as the annotations say."""
+    function = defined.__init__ if isinstance(defined, type) else defined  # type: ignore[misc]
+    hints = get_type_hints(function, include_extras=True)
+    kinds = {Parameter.KEYWORD_ONLY} | ({Parameter.POSITIONAL_OR_KEYWORD} if is_dataclass(defined) else set())
+    parameters = signature(function).parameters.values()
+    return {each.name: hints.get(each.name, Any) for each in parameters if each.kind in kinds and each.name != "self"}
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a file of the library by its module name, or a user's file by its path."""
+    if LIBRARY in file.parents:
+        return importlib.import_module(".".join(file.relative_to(LIBRARY.parent).with_suffix("").parts))
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))  # at the end: modules beside a plugin shadow nothing
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"plugins: {file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's file does
+        raise UserError(f"plugins: {file} cannot be imported: {type(error).__name__}: {error}") from error
+    sys.modules.setdefault(file.stem, module)  # so that its classes can be pickled
+    return module

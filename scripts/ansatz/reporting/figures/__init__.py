@@ -1,0 +1,1 @@
+"""Figures of results: a module for each subject."""

@@ -1,0 +1,122 @@
+"""Curves of the initialization study over epochs: accuracy, gap, and any other metric."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from ansatz.errors import UserError
+from ansatz.reporting.figures.catalogue import figure, figures_of
+from ansatz.reporting.figures.palette import Style, styles
+from ansatz.reporting.figures.style import BAND, LEGEND, PANEL, STYLE
+
+
+def figure_of(name: str) -> Callable[[pd.DataFrame], Figure]:
+    """Return the function that draws a figure from ``tidy.csv``: one of this module, or `metric` with this name."""
+    return figures_of(__name__).get(name, partial(metric, name=name))
+
+
+@figure
+def accuracy(tidy: pd.DataFrame) -> Figure:
+    """Draw training and validation accuracy over epochs, as `metric` does, in percent."""
+    curves = metric(tidy, "accuracy")
+    for axes in curves.axes:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return curves
+
+
+@figure
+def gap(tidy: pd.DataFrame) -> Figure:
+    """Draw the gap, validation loss − training loss, over epochs.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``tidy.csv``.
+
+    Returns
+    -------
+    Figure
+        Above, with the training loss as in the published study (running mean, dropout on); below, with the training
+        loss in evaluation mode at the end of the epoch. A column of panels for each dataset.
+    """
+    gaps = tidy.assign(
+        running=tidy.validation_loss - tidy.train_loss, evaluated=tidy.validation_loss - tidy.train_eval_loss
+    )
+    curves = draw_columns(gaps, {"running": "gap (running training loss)", "evaluated": "gap (evaluation mode)"})
+    for axes in curves.axes:
+        axes.axhline(0, color="black", linewidth=0.6, zorder=1)
+    return curves
+
+
+def metric(tidy: pd.DataFrame, name: str) -> Figure:
+    """Draw a metric over epochs.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``tidy.csv``, with the columns ``train_<name>`` and ``validation_<name>``.
+    name : str
+        The metric, such as ``"accuracy"``.
+
+    Returns
+    -------
+    Figure
+        Above, on the training images (running mean, dropout on); below, on the validation images. A column of panels
+        for each dataset.
+
+    Raises
+    ------
+    UserError
+        If the runs did not measure it.
+    """
+    label = name.replace("_", " ")
+    rows = {f"train_{name}": f"training {label}", f"validation_{name}": f"validation {label}"}
+    if missing := [column for column in rows if column not in tidy]:
+        raise UserError(f"figure {name}: the runs have no column {missing[0]}; add {name} to training.metrics")
+    return draw_columns(tidy, rows)
+
+
+def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
+    """Draw columns of a tidy table over epochs: the mean over seeds, with a band of one standard deviation.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``tidy.csv``; epochs that diverged are left out.
+    rows : mapping of str to str
+        Column -> label; each is a row of panels.
+    """
+    datasets, initializers = list(tidy.dataset.unique()), list(tidy.initializer.unique())
+    style_of = styles(initializers)
+    size = (PANEL[0] * len(datasets) + LEGEND, PANEL[1] * len(rows))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(len(rows), len(datasets), sharex=True, sharey="row", squeeze=False)
+        for row, (column, label) in zip(panels, rows.items(), strict=True):
+            for axes, dataset in zip(row, datasets, strict=True):
+                _draw_panel(axes, tidy[(tidy.dataset == dataset) & (tidy.status == "ok")], column, style_of)
+            row[0].set_ylabel(label)
+        for axes, dataset in zip(panels[0], datasets, strict=True):
+            axes.set_title(dataset)
+        for axes in panels[-1]:
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
+        labels = [name for name in initializers if name in lines]
+        handles = [lines[name] for name in labels]
+        figure.legend(handles, labels, loc="outside right upper", handlelength=2.6, title=BAND)
+    return figure
+
+
+def _draw_panel(axes: Axes, tidy: pd.DataFrame, column: str, style_of: Mapping[str, Style]) -> None:
+    for initializer, runs in tidy.groupby("initializer", sort=False):
+        over_seeds = runs.groupby("epoch")[column].agg(["mean", "std"]).fillna(0)
+        style = style_of[str(initializer)]
+        axes.plot(over_seeds.index, over_seeds["mean"], **style.line, label=initializer)
+        low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
+        axes.fill_between(over_seeds.index, low, high, color=style.colour, alpha=0.12, linewidth=0)

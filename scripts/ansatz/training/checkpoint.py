@@ -1,0 +1,79 @@
+"""Checkpoints, from which an interrupted training resumes."""
+
+import hashlib
+import json
+import logging
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ansatz.files.atomic import atomic
+from ansatz.networks.weights import weights_fingerprint
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file from which a training resumes, and what it must match.
+
+    Attributes
+    ----------
+    path : Path
+    key : str
+        Hash of everything that the training depends on: a checkpoint with a different key is not resumed.
+    """
+
+    path: Path
+    key: str
+
+    @classmethod
+    def of(cls, path: str | Path, network: nn.Module, *values: Any, code: Sequence[str | Path] = ()) -> "Checkpoint":
+        """Return the checkpoint of a training.
+
+        Parameters
+        ----------
+        path : path
+        network : nn.Module
+            As initialized.
+        *values
+            Plain values that the training depends on, such as its parameters and the dataset's fingerprint.
+        code : sequence of path
+            The files of code that it depends on.
+        """
+        dependencies = [*values, torch.__version__, weights_fingerprint(network)]
+        digest = hashlib.sha256(json.dumps(dependencies, default=str).encode())
+        for file in code:
+            digest.update(Path(file).read_bytes())
+        return cls(Path(path), digest.hexdigest())
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write the state atomically: whenever the job is killed, this checkpoint or the previous one is left."""
+        with atomic(self.path) as temporary:
+            torch.save({"key": self.key, **state}, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state, or None if there is none to resume from; the log says why."""
+        if not self.path.exists():
+            return None
+        try:
+            if damaged := zipfile.ZipFile(self.path).testzip():  # verifies the checksums, which torch.load ignores
+                raise ValueError(f"{damaged} is damaged")
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            matches = state["key"] == self.key
+        except Exception as error:  # whatever is wrong with the file, the training can start over
+            LOG.info("checkpoint %s cannot be read (%s): starting over", self.path, type(error).__name__)
+            return None
+        if not matches:
+            LOG.info("checkpoint %s is of other parameters, data or code: starting over", self.path)
+            return None
+        return state
+
+    def clear(self) -> None:
+        """Remove the file, after the training is complete."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,206 @@
+"""What a configuration asks for: every training, extraction, comparison and machine, with its place in paths.
+
+A case's place is its folder (of an extraction, its file) below the results; rules look a case up by its place.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from ansatz.workflow.closure import definitions
+
+Options = dict[str, Any]
+NO_INITIALIZER: Options = {"name": None, "options": {}, "covariance": {}}  # PyTorch's default stays
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What cases have in common.
+
+    Attributes
+    ----------
+    results : str
+        The folder of all results.
+    place : str
+        The case's own, below that folder.
+    dataset : str or None
+    source : str or None
+        The source whose feature matrices its initializer draws from.
+    """
+
+    results: str
+    place: str
+    dataset: str | None
+    source: str | None = None
+
+    @property
+    def dataset_file(self) -> str | list[str]:
+        """The file of the dataset, if there is one."""
+        return f"{self.results}/datasets/{self.dataset}/dataset.h5" if self.dataset else []
+
+    @property
+    def features_file(self) -> str | list[str]:
+        """The feature matrices of the source, if there is one."""
+        return f"{self.results}/sources/{self.source}/features.h5" if self.source else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Case):
+    """A network to train; its fields are the parameters of ``train.py``.
+
+    Attributes
+    ----------
+    run : dict
+        The columns that identify the training in tables.
+    parts : list of str
+        The parts of the dataset that are read.
+    evaluate : {"best", "last"}
+        The epoch whose test accuracy is reported: that of the best validation accuracy, or the last.
+    snapshots : dict or None
+        What is recorded of its features while it trains, and when.
+    """
+
+    run: Options
+    network: Options
+    images: Options
+    initializer: Options
+    training: Options
+    seed: int
+    title: str
+    parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
+    evaluate: str = "last"
+    snapshots: Options | None = None
+
+    @property
+    def definitions(self) -> list[str]:
+        """The files that define its network, initializer and metrics."""
+        metrics = [("metric", name) for name in self.training["metrics"]]
+        return definitions("train.py", [_network(self.network), _initializer(self.initializer), *metrics])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction(Case):
+    """A network whose feature matrices to extract; the fields are the parameters of ``extract_features.py``.
+
+    Attributes
+    ----------
+    weights : str or None
+        The file of its weights; None for those that its initializer and seed give.
+    classes : int or None
+        None for as many as the dataset has.
+    description : str
+        Where its matrices come from, as stored in the file.
+    """
+
+    network: Options
+    images: Options
+    weights: str | None
+    description: str
+    classes: int | None = None
+    initializer: Options = field(default_factory=lambda: NO_INITIALIZER)
+    seed: int = 0
+
+    @property
+    def weights_file(self) -> str | list[str]:
+        """The file of its weights, if there is one."""
+        return self.weights or []
+
+    @property
+    def definitions(self) -> list[str]:
+        """The files that define its network and initializer."""
+        return definitions("extract_features.py", [_network(self.network), _initializer(self.initializer)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Case):
+    """A network whose NFM and AGOP to compare, before and after its training.
+
+    Attributes
+    ----------
+    trained : bool
+        Whether it is trained here; torchvision's are not.
+    pictured : bool
+        Whether its feature matrices are drawn.
+    """
+
+    experiment: str
+    variant: str
+    seed: int
+    network: Options
+    images: Options
+    weights: str
+    classes: int | None
+    trained: bool
+    pictured: bool
+
+    @property
+    def summary_file(self) -> str | list[str]:
+        """The summary of its training, if it is trained here."""
+        return f"{self.results}/{self.place}/summary.json" if self.trained else []
+
+    @property
+    def definitions(self) -> list[str]:
+        """The file that defines its network."""
+        return definitions("draw_saliency.py", [_network(self.network)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineRun(Case):
+    """A machine and the task that it learns; its fields are the parameters of ``run_machine.py``."""
+
+    run: Options
+    task: Options
+    machine: Options
+
+    @property
+    def definitions(self) -> list[str]:
+        """The files that define its task, its machine and that machine's kernel."""
+        kernel = [("kernel", self.machine["options"]["kernel"])] if "kernel" in self.machine["options"] else []
+        names = [("task", self.task["name"]), ("machine", self.machine["name"]), *kernel]
+        return definitions("run_machine.py", names)
+
+
+def _network(network: Options) -> tuple[str, str]:
+    return "network", network["name"]
+
+
+def _initializer(initializer: Options) -> tuple[str, str]:
+    return "initializer", initializer["name"] or ""
+
+
+Kind = TypeVar("Kind", bound=Case)
+
+
+class Cases(dict[str, Kind], Generic[Kind]):
+    """Cases by their place; a target that names a place that is not configured ends in one line.
+
+    Parameters
+    ----------
+    section : str
+        The part of the configuration that asks for them.
+    wildcard : str
+        The wildcard of rules that holds the place.
+    cases : iterable of Case
+    """
+
+    def __init__(self, section: str, wildcard: str, cases: Iterable[Kind] = ()) -> None:
+        super().__init__({case.place: case for case in cases})
+        self.section, self.wildcard = section, wildcard
+
+    def __missing__(self, place: str) -> Kind:
+        near = "".join(difflib.get_close_matches(place, self, n=1, cutoff=0))
+        nearest = f"; the nearest is {near}" if near else ""
+        raise SystemExit(f"config.{self.section}: {place} is not configured{nearest}")
+
+    def of(self, field: str) -> Callable[[Any], Any]:
+        """Return the function (wildcards) -> that field of the case: ``network=TRAININGS.of("network")`` in a rule."""
+
+        def value(wildcards: Any) -> Any:
+            return getattr(self[getattr(wildcards, self.wildcard)], field)
+
+        return value
+
+    def below(self, folder: str) -> list[str]:
+        """Return the places below a folder."""
+        return [place for place in self if place.startswith(f"{folder}/")]

@@ -1,0 +1,1 @@
+"""The configuration: its models, checks and documentation, the only source of types, defaults and meanings."""

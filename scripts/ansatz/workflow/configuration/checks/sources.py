@@ -1,0 +1,68 @@
+"""The sources that initializers draw from."""
+
+from collections.abc import Iterator
+
+from ansatz.workflow.configuration.choices import Choice
+from ansatz.workflow.configuration.mistakes import joined, none_of
+from ansatz.workflow.configuration.model import Configuration
+
+
+def wrong_sources(configuration: Configuration) -> Iterator[str]:
+    """Yield what is wrong with the sources that initializers draw from."""
+    names = list(configuration.sources)
+    for key, choice in _initializers(configuration):
+        if not choice.needs:
+            continue
+        if not names:
+            yield (
+                f"sources: missing, but {choice.name} in {key} draws from feature matrices; add a source, such as "
+                "mine: {train: {dataset: digits}}, {torchvision: ...} or {checkpoint: ...}"
+            )
+        elif choice.source and choice.source not in names:
+            yield f"{key}: {choice.key!r}: the source {none_of(choice.source, names)}"
+        elif not choice.source and len(names) > 1:
+            written = joined((f"{choice.name}@{name}" for name in names), "or")
+            yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
+    yield from _same_source(configuration)
+    yield from _circles(configuration)
+
+
+def _initializers(configuration: Configuration) -> Iterator[tuple[str, Choice]]:
+    """Yield every initializer, with the key."""
+    for name, source in configuration.sources.items():
+        if source.train:
+            yield f"sources.{name}.train.initializer", source.train.initializer
+    if configuration.initialization:
+        for position, choice in enumerate(configuration.initialization.initializers):
+            yield f"initialization.initializers.{position}", choice
+    for key, experiment in configuration.experiments():
+        if getattr(experiment, "initializer", None):
+            yield f"{key}.initializer", experiment.initializer
+
+
+def _same_source(configuration: Configuration) -> Iterator[str]:
+    choices = configuration.initialization.initializers if configuration.initialization else []
+    if len(configuration.sources) == 1:
+        labels = [choice.model_copy(update={"source": None}).label for choice in choices]
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                first = choices[labels.index(label)]
+                yield (
+                    f"initialization.initializers.{position}: {choices[position].label} is the same as {first.label}, "
+                    "as there is one source"
+                )
+
+
+def _circles(configuration: Configuration) -> Iterator[str]:
+    origins = {
+        name: configuration.source_of(source.train.initializer) if source.train else None
+        for name, source in configuration.sources.items()
+    }
+    for name in origins:
+        path = [name]
+        while (origin := origins[path[-1]]) is not None:
+            path.append(origin)
+            if origin == name:
+                yield f"sources: circle: {' -> '.join(path)}; one of them has to start without features of the others"
+            if origin in path[:-1]:
+                break

@@ -1,0 +1,140 @@
+"""The four sections that say what is run, and what they share."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ansatz.workflow.configuration.choices import Choice, Initializer
+from ansatz.workflow.configuration.mistakes import joined, mistake
+from ansatz.workflow.configuration.networks import NetworkConfig
+from ansatz.workflow.configuration.training import TrainingSection
+from ansatz.workflow.configuration.types import (
+    DISTINCT,
+    UNIQUE,
+    Count,
+    ImageSize,
+    Name,
+    OneOf,
+    Section,
+    Seeds,
+    Sparse,
+    Text,
+    Values,
+    Weights,
+)
+
+WITHOUT_SOURCE = [
+    "normal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+]  # what is compared by default
+
+
+def initializers(*names: str) -> list[Choice]:
+    """Return initializers without options."""
+    return [Choice(kind="initializer", name=name) for name in names]
+
+
+class FeatureMatrices(Section):
+    """How feature matrices are estimated."""
+
+    sample_size: Count = Field(256, description="Number of training images that AGOP is averaged over, at most.")
+    probes: Count | None = Field(
+        None,
+        description="null computes AGOP exactly, with one backward pass per class; K estimates it from K random "
+        "combinations of the logits.",
+    )
+
+
+class Initialization(Section):
+    """The study: networks that differ only in their initialization."""
+
+    datasets: Values[Text] | None = Field(None, description="The datasets to train on; null is all of `datasets`.")
+    initializers: Values[Initializer] = Field(
+        initializers(*WITHOUT_SOURCE), description="The initializers to compare; by default those without a source."
+    )
+    seeds: Seeds = Field([0, 1, 2], description="Seeds; every training is repeated with each of them.")
+    network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
+    training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
+    covariance_scaling: Annotated[Literal["trace", "released"], OneOf()] = Field(
+        "trace",
+        description="How feature matrices are scaled to covariances of filters; trace is ours, released is that of the "
+        "study's code.",
+    )
+    layers: dict[str, Text] = Field(
+        {},
+        description="Layer of the network: layer of the source that it draws from, where the shapes of patches do not "
+        "decide it.",
+    )
+
+
+class PretrainedNetworks(Section):
+    """Networks of torchvision, with their pre-trained weights."""
+
+    weights: Values[Weights] = Field(description="Weights, as torchvision names them: VGG11_Weights.IMAGENET1K_V1.")
+    dataset: Text = Field(description="Dataset over whose training images AGOP is averaged.")
+    image_size: ImageSize = Field(224, description="Side of the images that the networks take, in pixels.")
+
+
+class TrainedNetworks(Section):
+    """Networks that are trained for the comparison of NFM and AGOP."""
+
+    datasets: Values[Text] = Field(description="Datasets to train on, and over whose training images AGOP is averaged.")
+    seeds: Seeds = Field([0], description="Seeds; every training is repeated with each of them.")
+    network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
+    vary: dict[str, Values[Any]] = Field(
+        {},
+        description="Options of the network that vary, each with a list of values; every combination is trained.",
+    )
+    initializer: Initializer | None = Field(
+        initializers("kaiming_normal")[0], description="What it is initialized with; null leaves PyTorch's default."
+    )
+    training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
+
+    @model_validator(mode="after")
+    def _check_varied(self) -> "TrainedNetworks":
+        for key, values in self.vary.items():
+            for position, value in enumerate(values):
+                network = self.network.varied(key, value, at=("vary", key, position))
+                values[position] = getattr(network, key)  # 1 is 1.0 where a number is meant
+        return self
+
+
+class Ansatz(Sparse):
+    """Networks in which NFM and AGOP are compared, layer by layer."""
+
+    pretrained: PretrainedNetworks | None = Field(None, description="torchvision's networks, with pre-trained weights.")
+    trained: Annotated[dict[Name, TrainedNetworks], Field(min_length=1)] = Field(
+        {}, description="Networks to train, each under a name of yours."
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "Ansatz":
+        if not self.model_fields_set:
+            raise mistake(f"give at least one of {joined(type(self).model_fields, 'and')}")
+        return self
+
+
+class EvolutionExperiment(Section):
+    """A network whose features are followed while it trains."""
+
+    datasets: Values[Text] = Field(description="Datasets to train on.")
+    seeds: Seeds = Field([0], description="Seeds; every training is repeated with each of them.")
+    network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
+    initializer: Initializer | None = Field(
+        None, description="What it is initialized with; null leaves PyTorch's default."
+    )
+    training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
+    layers: Values[Text] | None = Field(None, description="Layers that are followed; null is all of them.")
+    steps: Annotated[list[Count], DISTINCT] = Field(
+        [],
+        description="Steps of the first epoch at which a snapshot is taken, besides the start and each epoch's end.",
+        json_schema_extra=UNIQUE,
+    )
+    image: Annotated[int, Field(ge=0)] = Field(
+        0, description="Number of the validation image whose way through the network is followed."
+    )

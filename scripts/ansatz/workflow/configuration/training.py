@@ -1,0 +1,75 @@
+"""The section `training`, wherever it is: the keys, defaults and meanings of the library's `TrainingConfig`."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from inspect import getdoc
+from typing import Annotated, Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
+
+from ansatz.declarations import parameters_of_docstring
+from ansatz.training.config import OPTIMIZERS, Compile, OptimizerName, TrainingConfig
+from ansatz.workflow.configuration.mistakes import at, have, shown
+from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, OneOf, Positive, Section
+
+MEANINGS = parameters_of_docstring(getdoc(TrainingConfig) or "")
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(TrainingConfig)}
+# Hyperparameter -> the optimizers that have it.
+OPTIMIZERS_WITH = {
+    hyperparameter: [optimizer for optimizer in OPTIMIZERS if hyperparameter in OPTIMIZERS[optimizer]]
+    for hyperparameters in OPTIMIZERS.values()
+    for hyperparameter in hyperparameters
+}
+
+
+def _key(name: str, **extra: Any) -> Any:
+    """Return the field of a key, with the default and the meaning that the library gives it."""
+    default = list(DEFAULTS[name]) if isinstance(DEFAULTS[name], tuple) else DEFAULTS[name]
+    return Field(default, description=MEANINGS[name], **extra)
+
+
+class TrainingSection(Section):
+    """How a network is trained."""
+
+    epochs: Count = _key("epochs")
+    batch_size: Count = _key("batch_size")
+    optimizer: Annotated[OptimizerName, OneOf()] = _key("optimizer")
+    learning_rate: Positive = _key("learning_rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = _key("momentum")
+    weight_decay: Annotated[float, Field(ge=0)] = _key("weight_decay")
+    epsilon: Positive | None = _key("epsilon")
+    milestones: Annotated[list[Count], DISTINCT] = _key("milestones", json_schema_extra=UNIQUE)
+    gamma: Positive = _key("gamma")
+    metrics: Annotated[list[Annotated[str, Named("metric")]], DISTINCT] = _key("metrics", json_schema_extra=UNIQUE)
+    compile: Annotated[Compile, OneOf()] = _key("compile")
+
+    @model_validator(mode="after")
+    def _check_optimizer(self) -> "TrainingSection":
+        for option, optimizers in OPTIMIZERS_WITH.items():
+            if (value := getattr(self, option)) is not None and self.optimizer not in optimizers:
+                raise at((option,), f"{shown(value)}, but {self.optimizer} has no {option}; {have(optimizers)}")
+        for position, milestone in enumerate(self.milestones):
+            if milestone >= self.epochs:
+                text = f"{milestone} has no effect in {self.epochs} epochs; it must be below {self.epochs}"
+                raise at(("milestones", position), text)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _of_the_optimizer(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        lacking = [option for option, optimizers in OPTIMIZERS_WITH.items() if self.optimizer not in optimizers]
+        return {key: value for key, value in inner(self).items() if key not in lacking}
+
+    @classmethod
+    def with_defaults(cls, defaults: Mapping[str, Any]) -> "type[TrainingSection]":
+        """Return the same section with other defaults."""
+        return _with_defaults(tuple(defaults.items()))
+
+
+@cache
+def _with_defaults(defaults: tuple[tuple[str, Any], ...]) -> type[TrainingSection]:
+    changed: dict[str, Any] = {}
+    for name, value in defaults:
+        field = TrainingSection.model_fields[name]
+        changed[name] = (field.rebuild_annotation(), Field(value, description=field.description, validate_default=True))
+    return create_model("TrainingSection", __base__=TrainingSection, **changed) if changed else TrainingSection

@@ -1,0 +1,333 @@
+"""From the configuration to the cases that it asks for."""
+
+from collections.abc import Iterator
+from itertools import chain, product
+from typing import Any
+
+from ansatz.reporting.figures.catalogue import names
+from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training
+from ansatz.workflow.configuration.choices import Choice, level
+from ansatz.workflow.configuration.kernels import KernelExperiment
+from ansatz.workflow.configuration.model import Configuration
+from ansatz.workflow.configuration.networks import NetworkConfig
+from ansatz.workflow.configuration.sections import TrainedNetworks
+from ansatz.workflow.configuration.training import TrainingSection
+
+IMAGENET_CLASSES = 1000
+
+
+class Plan:
+    """Everything that a configuration asks for.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    results : str
+        The folder of its results.
+
+    Attributes
+    ----------
+    trainings, extractions, comparisons, machine_runs : Cases
+    """
+
+    def __init__(self, configuration: Configuration, results: str) -> None:
+        self.configuration, self.results = configuration, results
+        self.trainings = Cases(
+            "initialization", "training", chain(self._sources(), self._study(), self._networks(), self._evolutions())
+        )
+        self.extractions = Cases("sources", "extraction", chain(self._source_matrices(), self._network_matrices()))
+        self.comparisons = Cases("ansatz", "network", chain(self._pretrained(), self._trained()))
+        self.machine_runs = Cases("kernels", "machine_run", self._machine_runs())
+
+    # --------------------------------------------------------------------------------------------- the cases
+    def _sources(self) -> Iterator[Training]:
+        for name, source in self.configuration.sources.items():
+            if source.train:
+                network = self._network_of(source.train.network)
+                yield Training(
+                    results=self.results,
+                    place=f"sources/{name}",
+                    run={"source": name, "dataset": source.dataset, "seed": source.train.seed},
+                    dataset=source.dataset,
+                    network=network.builder,
+                    images=self._images(network),
+                    **self._initializer(source.train.initializer),
+                    training=self._training(source.train.training),
+                    seed=source.train.seed,
+                    title=f"sources.{name}.train",
+                    parts=["train"],
+                )
+
+    def _study(self) -> Iterator[Training]:
+        if study := self.configuration.initialization:
+            for dataset, initializer, seed in product(study.datasets or (), study.initializers, study.seeds):
+                yield Training(
+                    results=self.results,
+                    place=f"initialization/runs/{dataset}/{initializer.label}/seed{seed}",
+                    run={"dataset": dataset, "initializer": initializer.label, "seed": seed},
+                    dataset=dataset,
+                    network=study.network.builder,
+                    images=self._images(study.network),
+                    **self._initializer(initializer),
+                    training=self._training(study.training),
+                    seed=seed,
+                    title=f"{dataset}/{initializer.label}/{seed}",
+                    evaluate="best",
+                )
+
+    def _networks(self) -> Iterator[Training]:
+        for comparison, settings in self._variants():
+            yield Training(
+                results=self.results,
+                place=comparison.place,
+                run={key: getattr(comparison, key) for key in ("experiment", "variant", "dataset", "seed")},
+                dataset=comparison.dataset,
+                network=comparison.network,
+                images=comparison.images,
+                **self._initializer(settings.initializer),
+                training=self._training(settings.training),
+                seed=comparison.seed,
+                title=f"ansatz.trained.{comparison.place.removeprefix('ansatz/')}",
+            )
+
+    def _evolutions(self) -> Iterator[Training]:
+        for experiment, settings in self.configuration.evolution.items():
+            for dataset, seed in product(settings.datasets, settings.seeds):
+                yield Training(
+                    results=self.results,
+                    place=f"evolution/{experiment}/{dataset}/seed{seed}",
+                    run={"experiment": experiment, "dataset": dataset, "seed": seed},
+                    dataset=dataset,
+                    network=settings.network.builder,
+                    images=self._images(settings.network),
+                    **self._initializer(settings.initializer),
+                    training=self._training(settings.training),
+                    seed=seed,
+                    title=f"evolution.{experiment}",
+                    snapshots={key: getattr(settings, key) for key in ("layers", "steps", "image")}
+                    | self._estimation(),
+                )
+
+    def _source_matrices(self) -> Iterator[Extraction]:
+        for name, source in self.configuration.sources.items():
+            settings = source.settings
+            classes = None
+            if source.train:
+                network = self._network_of(source.train.network)
+                weights, origin = f"{self.results}/sources/{name}/weights.pt", source.dataset
+            elif source.torchvision:
+                network = None
+                weights, origin, classes = self.fetched(settings.weights), settings.weights, IMAGENET_CLASSES
+            else:
+                network = settings.network
+                weights, origin, classes = settings.path, settings.path, settings.classes
+            yield Extraction(
+                results=self.results,
+                place=f"sources/{name}/features",
+                dataset=source.dataset,
+                network=network.builder if network else torchvision_network(settings.weights),
+                images=self._images(network) if network else self._imagenet_images(settings.image_size),
+                weights=weights,
+                description=f"{source.kind} {origin}",
+                classes=classes,
+            )
+
+    def _network_matrices(self) -> Iterator[Extraction]:
+        starts = {training.place: training for training in self._networks()}
+        for case in chain(self._pretrained(), self._trained()):
+            for state in ("initial", "trained"):
+                start = starts.get(case.place) if state == "initial" else None
+                yield Extraction(
+                    results=self.results,
+                    place=f"{case.place}/{state}",
+                    dataset=case.dataset,
+                    network=case.network,
+                    images=case.images,
+                    weights=case.weights if state == "trained" else None,
+                    description=f"{case.place.removeprefix('ansatz/')}, {state}",
+                    classes=case.classes,
+                    initializer=start.initializer if start else NO_INITIALIZER,
+                    source=start.source if start else None,
+                    seed=case.seed,
+                )
+
+    def _pretrained(self) -> Iterator[Comparison]:
+        settings = self.configuration.ansatz.pretrained if self.configuration.ansatz else None
+        if settings is None:
+            return
+        for weights in settings.weights:
+            network = torchvision_network(weights)
+            yield Comparison(
+                results=self.results,
+                place=f"ansatz/pretrained/{weights}",
+                experiment="pretrained",
+                variant=network["name"],
+                dataset=settings.dataset,
+                seed=0,
+                network=network,
+                images=self._imagenet_images(settings.image_size),
+                weights=self.fetched(weights),
+                classes=IMAGENET_CLASSES,
+                trained=False,
+                pictured=True,
+            )
+
+    def _trained(self) -> Iterator[Comparison]:
+        return (comparison for comparison, _ in self._variants())
+
+    def _variants(self) -> Iterator[tuple[Comparison, TrainedNetworks]]:
+        """Yield the networks of ``ansatz.trained``: for each combination of what varies, each dataset and seed."""
+        for experiment, settings in (self.configuration.ansatz.trained if self.configuration.ansatz else {}).items():
+            for values in product(*settings.vary.values()):
+                varied = dict(zip(settings.vary, values, strict=True))
+                network = settings.network
+                for key, value in varied.items():
+                    network = network.varied(key, value)
+                variant = "_".join(f"{key}-{value}" for key, value in varied.items()) or network.name
+                for dataset, seed in product(settings.datasets, settings.seeds):
+                    place = f"ansatz/{experiment}/{variant}/{dataset}/seed{seed}"
+                    comparison = Comparison(
+                        results=self.results,
+                        place=place,
+                        experiment=experiment,
+                        variant=variant,
+                        dataset=dataset,
+                        seed=seed,
+                        network=network.builder,
+                        images=self._images(network),
+                        weights=f"{self.results}/{place}/weights.pt",
+                        classes=None,
+                        trained=True,
+                        pictured=not varied and seed == settings.seeds[0],
+                    )
+                    yield comparison, settings
+
+    def _machine_runs(self) -> Iterator[MachineRun]:
+        for experiment, settings in self.configuration.kernels.items():
+            for dataset, noise, machine, seed in product(
+                settings.datasets or [settings.task], settings.noise, settings.machines, settings.seeds
+            ):
+                run = {"experiment": experiment, "dataset": dataset, "noise": level(noise), "machine": machine.label}
+                yield MachineRun(
+                    results=self.results,
+                    place=f"kernels/{experiment}/{dataset}/noise{level(noise)}/{machine.label}/seed{seed}",
+                    run=run | {"seed": seed},
+                    dataset=dataset if settings.datasets else None,
+                    task={
+                        "name": settings.task,
+                        "train": settings.train,
+                        "test": settings.test,
+                        "seed": seed,
+                        "options": settings.task_options(noise),
+                    },
+                    machine={"name": machine.name, "options": settings.machine_options(machine)},
+                )
+
+    # --------------------------------------------------------------------------------------------- what rules ask
+    @property
+    def record(self) -> str:
+        """The file that says what the results are made from."""
+        return f"{self.results}/config.yaml"
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes that images may take on the device."""
+        return int(self.configuration.memory * 1e9) if self.configuration.memory else None
+
+    @property
+    def estimator(self) -> Options:
+        """How AGOP is estimated."""
+        return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
+
+    @property
+    def machines(self) -> dict[str, Options]:
+        """What tables and figures need to know of each machine, by its label."""
+        choices = chain.from_iterable(settings.machines for settings in self.configuration.kernels.values())
+        return {choice.label: dict(choice.definition.declared) for choice in choices}
+
+    @property
+    def curves(self) -> list[str]:
+        """The figures over epochs: those that are always drawn, and one for each further metric."""
+        study = self.configuration.initialization
+        return [*names("curves"), *(study.training.metrics if study else ())]
+
+    def feature_learners(self, wildcards: Any) -> dict[str, Options]:
+        """Return those of `machines` that learn features of a task, from the wildcard ``task``."""
+        experiment = self.configuration.kernels[wildcards.task.split("/")[1]]
+        return {machine.label: self.machines[machine.label] for machine in _feature_learners(experiment)}
+
+    def learned_files(self, wildcards: Any) -> list[str]:
+        """Return what they have learned, from one seed."""
+        folder, seed = f"{self.results}/{wildcards.task}", wildcards.seed
+        return [f"{folder}/{label}/seed{seed}/learned.h5" for label in self.feature_learners(wildcards)]
+
+    def pictured_tasks(self, pattern: list[str]) -> list[str]:
+        """Return the pattern, filled with every task of machines that learn features, and the first of its seeds."""
+        return [
+            file.format(task=f"kernels/{experiment}/{dataset}/noise{level(noise)}", seed=settings.seeds[0])
+            for experiment, settings in self.configuration.kernels.items()
+            if _feature_learners(settings)
+            for dataset, noise in product(settings.datasets or [settings.task], settings.noise)
+            for file in pattern
+        ]
+
+    def archived_datasets(self) -> list[str]:
+        """Return the registered datasets that any case needs, by name."""
+        used = chain(self.trainings.values(), self.extractions.values(), self.machine_runs.values())
+        names = {*self.configuration.datasets, *(case.dataset for case in used if case.dataset)}
+        options = self.configuration.datasets
+        return sorted(name for name in names if name not in options or options[name].folder is None)
+
+    def published_weights(self) -> list[str]:
+        """Return torchvision's weights that any case needs, by name."""
+        pretrained = self.configuration.ansatz.pretrained if self.configuration.ansatz else None
+        sources = [source.torchvision.weights for source in self.configuration.sources.values() if source.torchvision]
+        return sorted({*sources, *(pretrained.weights if pretrained else ())})
+
+    def checksum_of_weights(self, wildcards: Any) -> str:
+        """Return the checksum that the configuration gives torchvision's weights; if none, an empty text."""
+        named = [source.torchvision for source in self.configuration.sources.values() if source.torchvision]
+        return next((settings.sha256 for settings in named if settings.weights == wildcards.weights), "")
+
+    # --------------------------------------------------------------------------------------------- what cases share
+    def fetched(self, weights: str) -> str:
+        """Return where torchvision's weights of that name lie once they are fetched."""
+        return f"{self.results}/weights/{weights}.pth"
+
+    def _network_of(self, network: NetworkConfig | None) -> NetworkConfig:
+        """Return a source's network: its own, or that of the study."""
+        study = self.configuration.initialization
+        return network or (study.network if study else NetworkConfig())
+
+    def _images(self, network: NetworkConfig) -> Options:
+        return {"size": network.image_size, "channels": network.in_channels, "memory": self.memory}
+
+    def _imagenet_images(self, size: int) -> Options:
+        return self._images(NetworkConfig(image_size=size, in_channels=3))
+
+    def _training(self, section: TrainingSection) -> Options:
+        return section.model_dump() | {"precision": self.configuration.precision}
+
+    def _estimation(self) -> Options:
+        return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
+
+    def _initializer(self, choice: Choice | None) -> Options:
+        """Return the initializer as scripts take it, and the source it draws from."""
+        if choice is None:
+            return {"initializer": NO_INITIALIZER, "source": None}
+        source, study = self.configuration.source_of(choice), self.configuration.initialization
+        covariance = {"scaling": study.covariance_scaling, "layers": study.layers} if source and study else {}
+        return {
+            "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
+            "source": source,
+        }
+
+
+def torchvision_network(weights: str) -> Options:
+    """Return what torchvision's network of these weights is built from."""
+    return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+
+
+def _feature_learners(settings: KernelExperiment) -> list[Choice]:
+    """Return the machines of an experiment that learn features."""
+    return [machine for machine in settings.machines if machine.definition.declared.get("learns_features")]

@@ -1,0 +1,168 @@
+"""Archives, and every way in which they can be broken."""
+
+import functools
+import hashlib
+import http.server
+import io
+import pickle
+import tarfile
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+
+from ansatz.data import archives
+from ansatz.data.archives import Archive, fetch, fetch_archives, unpack
+from ansatz.data.prepare import prepare
+from ansatz.errors import UserError
+
+
+def one_line(caught):
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """A tiny CIFAR-10 archive in upstream's layout; returns its folder and its checksum."""
+    rng = np.random.default_rng(0)
+    source = tmp_path / "at_hand"
+    source.mkdir()
+    with tarfile.open(source / "cifar-10-python.tar.gz", "w:gz") as packed:
+
+        def add(name, content):
+            data = pickle.dumps(content)
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(data)
+            packed.addfile(info, io.BytesIO(data))
+
+        for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+            add(name, {"data": rng.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1, 2, 3]})
+        add("batches.meta", {"label_names": list("abcdefghij")})
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
+    return source, hashlib.sha256((source / "cifar-10-python.tar.gz").read_bytes()).hexdigest()
+
+
+def get(into, data_dir=None, url="", sha256=""):
+    fetch_archives("cifar10", into, data_dir=data_dir and str(data_dir), url=url, sha256=sha256)
+
+
+def test_data_dir_is_looked_into_before_anything_is_downloaded(tmp_path, cifar, monkeypatch):
+    monkeypatch.setattr(archives, "_download", lambda *_: pytest.fail("downloaded"))
+    source, checksum = cifar
+    get(tmp_path / "into", data_dir=source, sha256=checksum)
+    assert (tmp_path / "into" / "cifar-10-python.tar.gz").read_bytes()
+    own = tmp_path / "own" / "cifar10"
+    own.parent.mkdir()
+    source.rename(own)
+    get(tmp_path / "other", data_dir=own.parent, sha256=checksum)
+    assert (tmp_path / "other" / "cifar-10-python.tar.gz").read_bytes()
+
+
+def test_a_wrong_checksum_is_refused_before_a_pickle_is_opened(tmp_path, cifar, monkeypatch):
+    monkeypatch.setattr(pickle, "load", lambda *_, **__: pytest.fail("unpickled"))
+    source, checksum = cifar
+    with pytest.raises(UserError) as caught:
+        get(tmp_path / "into", data_dir=source)
+    assert checksum in one_line(caught)
+    assert "cifar-10-python.tar.gz" in str(caught.value)
+    with pytest.raises(UserError, match="its sha256 is"):
+        prepare("cifar10", source, tmp_path / "dataset.h5")
+    assert not (tmp_path / "dataset.h5").exists()
+
+
+def test_a_truncated_archive_is_named(tmp_path, cifar):
+    source, _ = cifar
+    archive = source / "cifar-10-python.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1000])
+    checksum = hashlib.sha256(archive.read_bytes()).hexdigest()
+    with pytest.raises(UserError) as caught:
+        prepare("cifar10", source, tmp_path / "dataset.h5", sha256=checksum)
+    assert "cifar-10-python.tar.gz: " in one_line(caught)
+    assert "not a complete zip or tar archive" in str(caught.value)
+    assert not list(tmp_path.glob("*.h5*"))
+
+
+def test_an_archive_of_other_content_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "tiny-imagenet-200.zip", "w") as packed:
+        packed.writestr("something/else.txt", "x")
+    checksum = hashlib.sha256((tmp_path / "tiny-imagenet-200.zip").read_bytes()).hexdigest()
+    with pytest.raises(UserError, match=r"tiny-imagenet-200.zip: cannot be read as tiny_imagenet"):
+        prepare("tiny_imagenet", tmp_path, tmp_path / "out" / "dataset.h5", sha256=checksum)
+
+
+def test_overrides_name_files_of_the_dataset(tmp_path):
+    with pytest.raises(
+        UserError, match=r"datasets.svhn.sha256: give one for each file: train_32x32.mat, test_32x32.mat"
+    ):
+        fetch_archives("svhn", tmp_path, data_dir=None, url="", sha256="abc")
+    with pytest.raises(UserError, match=r"datasets.svhn.sha256: 'train.mat' is not among its files: train_32x32.mat"):
+        fetch_archives("svhn", tmp_path, data_dir=None, url="", sha256={"train.mat": "abc"})
+
+
+def test_unpacking_does_not_leave_the_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        packed.writestr("../outside.txt", "x")
+    with tarfile.open(tmp_path / "evil.tar", "w") as packed:
+        packed.addfile(tarfile.TarInfo("../outside.txt"))
+    for archive in ("evil.zip", "evil.tar"):
+        with pytest.raises(UserError, match="refused"):
+            unpack(tmp_path / archive, tmp_path / "into")
+    assert not (tmp_path / "outside.txt").exists()
+
+
+# ------------------------------------------------------------------------------------------------- downloads
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / "www"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            if "broken" not in self.path:
+                return super().do_GET()
+            self.send_response(200)  # a connection that drops: half of what was announced
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"x" * 500)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_download(tmp_path, server, algorithm):
+    folder, address = server
+    (folder / "a.bin").write_bytes(b"content")
+    checksum = hashlib.new(algorithm, b"content").hexdigest()
+    fetch(Archive("a.bin", f"{address}/a.bin", checksum), tmp_path / "into" / "a.bin", [])
+    assert (tmp_path / "into" / "a.bin").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    ("path", "digits", "expected"),
+    [
+        ("a.bin", 4, "its sha256 is 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not 0000: "),
+        ("a.bin", 32, "its md5 is 9dd4e461268c8034f5c8564e155c67a6, not 00000000000000000000000000000000: "),
+        ("absent.bin", 4, r"cannot be downloaded \(File not found\); put the file into the configuration's data_dir"),
+        ("broken.bin", 4, ""),
+    ],
+)
+def test_failed_downloads_leave_nothing(tmp_path, server, path, digits, expected):
+    folder, address = server
+    (folder / "a.bin").write_bytes(b"x")
+    with pytest.raises(UserError, match=f"{path}: {expected}") as caught:
+        fetch(Archive(path, f"{address}/{path}", "0" * digits), tmp_path / "into" / path, [])
+    one_line(caught)
+    assert not list((tmp_path / "into").iterdir())
+
+
+def test_no_server_is_said_so(tmp_path):
+    with pytest.raises(UserError, match=r"127.0.0.1:1/x: cannot be downloaded"):
+        fetch(Archive("x", "http://127.0.0.1:1/x", ""), tmp_path / "x", [])

@@ -1,0 +1,57 @@
+"""Cosine and correlation of feature matrices, and their comparison before and after training, with dense matrices."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from ansatz.features.agop import agop
+from ansatz.features.alignment import compare, correlation, cosine
+from ansatz.features.matrix import nfm
+from ansatz.files.tables import COMPARED
+from drawn_networks import drawn_matrix, sizes_of_matrices
+
+
+@given(sizes_of_matrices, st.integers(1, 4))
+def test_correlation_and_cosine_are_those_of_the_dense_matrices(shape, other_rank):
+    groups, rank, patch, seed = shape
+    a, b = drawn_matrix(groups, rank, patch, seed), drawn_matrix(groups, other_rank, patch, seed + 1)
+    x, y = a.dense().numpy().ravel(), b.dense().numpy().ravel()
+    assert correlation(a, b) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
+    assert cosine(a, b) == pytest.approx(x @ y / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-10)
+
+
+def test_what_is_compared_is_what_dense_matrices_give():
+    """Pearson and cosine of dense matrices and of their square roots, in float64."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3, groups=2), nn.Flatten(), nn.Linear(64, 3))
+    network.double()
+    images = [torch.randn(5, 2, 8, 8, dtype=torch.float64)]
+    matrices = []
+    for _ in ("initial", "trained"):
+        matrices.append({"nfm": nfm(network), "agop": agop(network, images)})
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter += 0.3 * torch.randn_like(parameter)
+    rows = compare(*matrices)
+    assert [row["layer"] for row in rows] == ["0", "2"]
+    assert [row["shape"] for row in rows] == ["2x3x3", "3x3x3 in 2 groups"]
+
+    def root(dense):
+        values, vectors = np.linalg.eigh(dense)
+        positive = np.where(values > 1e-12 * values.max(), values, 0)  # without rounding errors, whose roots are large
+        return vectors * np.sqrt(positive)[..., None, :] @ vectors.swapaxes(-1, -2)
+
+    for row in rows:
+        dense = {}
+        for prefix, by_kind in zip(("initial_", ""), matrices, strict=True):
+            for kind in ("nfm", "agop"):
+                dense[prefix + kind] = by_kind[kind][row["layer"]].dense().numpy()
+            dense[f"{prefix}root_agop"] = root(dense[f"{prefix}agop"])
+        for a, b in COMPARED:
+            x, y = dense[a].flatten(), dense[b].flatten()
+            assert row[f"correlation_{a}_{b}"] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
+            cosine_of_both = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+            assert row[f"cosine_{a}_{b}"] == pytest.approx(cosine_of_both, abs=1e-10)

@@ -1,0 +1,71 @@
+"""Weights in files: state dicts of several kinds, and files that hold none."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ansatz.errors import UserError
+from ansatz.networks.build import build
+from ansatz.networks.weights import load_weights, published_weights, save_weights
+
+
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_weights_are_read_back_as_they_were_written(tmp_path, ending):
+    network, other = (build("vgg11", 2, seed=seed, width=0.05) for seed in (0, 1))
+    path = tmp_path / f"weights.{ending}"
+    save_weights(network, path) if ending == "pt" else save_file(network.state_dict(), path)
+    load_weights(other, path)
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def test_weights_of_a_data_parallel_network_are_the_networks(tmp_path):
+    network, other = (build("vgg11", 2, seed=seed, width=0.05) for seed in (0, 1))
+    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "weights.pt")
+    load_weights(other, tmp_path / "weights.pt")
+    assert torch.equal(other.features[0].weight, network.features[0].weight)
+
+
+def test_mismatching_shapes_are_named_layer_by_layer(tmp_path):
+    torch.save({**build("vgg11", 3, seed=0, width=0.05).state_dict(), "extra": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(UserError) as caught:
+        load_weights(build("vgg11", 2, seed=0, width=0.05), tmp_path / "other.pt")
+    assert "classifier.6.weight is 3x205, the network's is 2x205; classifier.6.bias is 3, the network's is 2" in str(
+        caught.value
+    )
+    assert "extra is 2, the network's is missing" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("opened",)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (Malicious(), "not a state dict that opens with weights_only"),
+        ([1, 2], "holds no state dict"),
+        ({"epoch": 3}, "holds no state dict"),
+        (b"no checkpoint at all", "not a"),
+        (None, "does not exist"),
+    ],
+)
+def test_files_that_are_no_checkpoints_are_refused(tmp_path, capsys, content, expected):
+    path = tmp_path / "weights.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=expected):
+        load_weights(build("vgg11", 2, seed=0, width=0.05), path)
+    assert "opened" not in capsys.readouterr().out
+
+
+def test_weights_of_torchvision_are_found_by_name():
+    archive = published_weights("VGG11_Weights.IMAGENET1K_V1")
+    assert (archive.file, archive.sha256) == ("vgg11-8a719046.pth", "8a719046")
+    with pytest.raises(UserError, match=r"torchvision has no 'VGG11_Weights\.V9'"):
+        published_weights("VGG11_Weights.V9")

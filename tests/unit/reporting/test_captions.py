@@ -1,0 +1,28 @@
+"""Captions of the report: that they render, and say what the figure shows."""
+
+from types import SimpleNamespace
+
+import jinja2
+import pytest
+
+from real_data import ROOT
+
+CAPTIONS = sorted((ROOT / "workflow" / "report").glob("*.rst"))
+
+
+def rendered(path, **wildcards):
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(**wildcards), config={"name": "digits"})
+    return jinja2.Template(path.read_text(), undefined=jinja2.StrictUndefined).render(snakemake=snakemake).strip()
+
+
+@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
+def test_captions_are_whole_sentences(path):
+    text = rendered(path, figure="accuracy", training="evolution/lenet5/digits/seed0", network="cnn/cnn/digits/seed0")
+    assert text[0].isupper()
+    assert text.endswith(".")
+
+
+def test_curves_say_which_metric_they_show():
+    path = ROOT / "workflow" / "report" / "curves.rst"
+    assert rendered(path, figure="gap").startswith("Gap over epochs: validation loss minus training loss.")
+    assert rendered(path, figure="top5_accuracy").startswith("Top5 accuracy over epochs")

@@ -1,0 +1,418 @@
+"""Mistakes in a configuration: each is one line that names the key, the value and what would be right."""
+
+import math
+
+import pytest
+
+from ansatz.workflow.configuration.loading import load
+from configurations import (
+    CHECKPOINT,
+    TRAIN,
+    configuration,
+    evolution,
+    kernels,
+    refusal,
+    study,
+    trained,
+    training,
+)
+from real_data import ROOT
+
+MISTAKES = {
+    # keys and their types
+    "misspelt key": ({"theads": 2}, "config: unknown key 'theads'; did you mean 'threads'? allowed are name, plugins"),
+    "misspelt inner key": (
+        training(learning_rte=0.1),
+        "config.initialization.training: unknown key 'learning_rte'; did you mean 'learning_rate'? allowed are epochs",
+    ),
+    "key of a section": (
+        {"seeds": [0]},
+        "config: unknown key 'seeds'; it belongs in initialization, ansatz.trained.<name>, evolution.<name> or kernels",
+    ),
+    "misspelt key of a section": (
+        {"sedes": [0]},
+        "config: unknown key 'sedes'; did you mean 'seeds'? it belongs in init",
+    ),
+    "old key": ({"source": {}}, "config: unknown key 'source'; did you mean 'sources'?"),
+    "missing key": ({"datasets": None}, "config: the key 'datasets' is missing; the datasets, each with its options"),
+    "no name": ({"name": None}, "config: the key 'name' is missing"),
+    "nothing to run": ({"initialization": None}, "config: nothing to run; give at least one of initialization, ansatz"),
+    "a key that is no text": ({"datasets": {3: {}}}, "config.datasets: the key 3 is not text; put it into quotes"),
+    "keys of two types": (study(network={3: 4, "foo": 1}), "config.initialization.network: the key 3 is not text"),
+    "a line break": ({"device": "cpu\n"}, "config.device: 'cpu\\n' holds a brace or an unprintable character"),
+    "a brace in a path": ({"data_dir": "a{b}"}, "config.data_dir: 'a{b}' holds a brace"),
+    "a list for a mapping": ({"sources": [TRAIN]}, "config.sources: "),
+    "a number for a section": ({"initialization": 3}, "config.initialization: 3 is not a mapping of keys to values"),
+    "a number for a switch": ({"deterministic": 1}, "config.deterministic: 1 is not true or false"),
+    "true for a number": ({"threads": True}, "config.threads: true is not a whole number"),
+    "unknown device": ({"device": "gpu"}, "config.device: 'gpu' does not fit; it is auto, cpu, cuda or cuda:N"),
+    "no memory": ({"memory": 0}, "config.memory: 0 is too small; it must be above 0"),
+    "half the precision": (
+        {"precision": "float16"},
+        "config.precision: 'float16' is none of float32, bfloat16; did you mean 'bfloat16'?",
+    ),
+    "no probes": ({"feature_matrices": {"probes": 0}}, "config.feature_matrices.probes: 0 is too small; it must be at"),
+    # names, files
+    "name of a path": (
+        {"name": "../elsewhere"},
+        "config.name: '../elsewhere' does not fit; a name has letters, digits",
+    ),
+    "name of the published": ({"name": "published"}, "config.name: published holds the sources' numbers"),
+    "name of a file": ({"name": "report.html"}, "config.name: 'report.html' does not fit"),
+    "name that is a number": ({"name": 3}, "config.name: 3 is not text"),
+    "name that is too long": (
+        {"name": "a" * 101},
+        "does not fit; a name has letters, digits, - and _, and at most 100",
+    ),
+    "data_dir is a file": ({"data_dir": __file__}, "test_configuration_mistakes.py' is no folder"),
+    "absent data_dir": ({"data_dir": "nowhere"}, "config.data_dir: 'nowhere' is not there (looked for from /"),
+    "empty data_dir": ({"data_dir": ""}, "config.data_dir: '' is empty"),
+    "absent folder": (
+        {"datasets": {"mine": {"folder": "nowhere"}}},
+        "config.datasets.mine.folder: 'nowhere' is not there (looked for from /",
+    ),
+    "absent picture": ({"pictures": ["nowhere.jpg"]}, "config.pictures.0: 'nowhere.jpg' is not there"),
+    "picture that is a folder": ({"pictures": ["config"]}, "config.pictures.0: 'config' is a folder; name its images"),
+    "picture twice": ({"pictures": [0, 1, 0]}, "config.pictures: 0 is listed twice"),
+    "pictures of one name": (
+        {"pictures": [0, "0.png"]},
+        "config.pictures.1: '0.png' is not there",
+    ),
+    "a negative picture": ({"pictures": [-1]}, "config.pictures.0: -1 is not a file, china, flower or the number of"),
+    "absent plugin": ({"plugins": ["nowhere.py"]}, "config.plugins.0: 'nowhere.py' is not there (looked for from /"),
+    "plugin that is no Python": (
+        {"plugins": ["README.md"]},
+        "config.plugins.0: 'README.md' is no Python file; its name has to end in .py",
+    ),
+    # datasets
+    "unknown dataset": (
+        {"datasets": {"cifar11": None}},
+        "config.datasets: 'cifar11' is none of ",
+    ),
+    "unknown dataset, nearly": ({"datasets": {"cifar11": None}}, "did you mean 'cifar10'?; images of your own need"),
+    "no dataset": ({"datasets": {}}, "config.datasets: {} is empty; name at least one"),
+    "datasets as a list": ({"datasets": ["digits"]}, "config.datasets: ['digits'] is not a mapping of keys to values"),
+    "options of a dataset as a number": (
+        {"datasets": {"digits": 3}},
+        "config.datasets.digits: 3 is not a mapping of keys to values",
+    ),
+    "unknown option of a dataset": (
+        {"datasets": {"digits": {"sise": 3}}},
+        "config.datasets.digits: unknown key 'sise'; did you mean 'size'?",
+    ),
+    "size without folder": (
+        {"datasets": {"dtd": {"size": 48}, "digits": {"size": 32}}},
+        "config.datasets.digits.size: only for images of your own, with the key folder, and for ",
+    ),
+    "too small a limit": (
+        {"datasets": {"digits": {"limit": 1}}},
+        "config.datasets.digits.limit: 1 is too small; it must be at least 3",
+    ),
+    "bad dataset name": ({"datasets": {"a/b": {"folder": "x"}}}, "config.datasets.a/b: 'a/b' does not fit; a name has"),
+    "a short checksum": (
+        {"datasets": {"cifar10": {"sha256": "abc"}}},
+        "config.datasets.cifar10.sha256: 'abc' is not a SHA-256 of 64 digits, or a mapping of file to such",
+    ),
+    "an address that is a number": ({"datasets": {"cifar10": {"url": 3}}}, "config.datasets.cifar10.url: 3 is not an"),
+    "dataset of a section": (
+        study(datasets=["digit"]),
+        "config.initialization.datasets.0: 'digit' is no dataset; did you mean 'digits'?; they are ",
+    ),
+    # initialization
+    "unknown initializer": (
+        study(initializers=["kaimng_normal"]),
+        "config.initialization.initializers.0: 'kaimng_normal' is none of ",
+    ),
+    "unknown initializer, nearly": (study(initializers=["kaimng_normal"]), "did you mean 'kaiming_normal'?"),
+    "no initializer": (study(initializers=[]), "config.initialization.initializers: [] is empty; name at least one"),
+    "initializer twice": (
+        study(initializers=["nfm", "nfm"]),
+        "config.initialization.initializers: nfm is listed twice",
+    ),
+    "initializer that is a number": (
+        study(initializers=[3]),
+        "config.initialization.initializers.0: 3 is neither a name nor a mapping of one name to its options",
+    ),
+    "two initializers in a mapping": (
+        study(initializers=[{"normal": {}, "uniform": {}}]),
+        "config.initialization.initializers.0: {'normal': {}, 'uniform': {}} does not fit; give one name",
+    ),
+    "no machine in a mapping": (
+        kernels(task="bars", machines=["cntk", {}]),
+        "config.kernels.a.machines.1: {} does not fit; give one name with its options: {convrfm: {iterations: 3}}",
+    ),
+    "option that an initializer has not": (
+        study(initializers=[{"normal": {"sdt": 0.1}}]),
+        "config.initialization.initializers.0.normal: unknown key 'sdt'; did you mean 'std'? allowed are std, ",
+    ),
+    "options of an initializer without": (
+        study(initializers=[{"xavier_normal": {"std": 0.1}}]),
+        "config.initialization.initializers.0.xavier_normal: unknown key 'std'; there are no options",
+    ),
+    "option out of range": (
+        study(initializers=[{"normal": {"std": -1}}]),
+        "config.initialization.initializers.0.normal.std: -1 is too small; it must be above 0",
+    ),
+    "options as a number": (
+        study(initializers=[{"normal": 0.1}]),
+        "config.initialization.initializers.0.normal: 0.1 is not a mapping of options to values",
+    ),
+    "the same options in another notation": (
+        study(initializers=[{"normal": {"std": 1}}, {"normal": {"std": 1.0}}]),
+        "config.initialization.initializers: normal_std-1 is listed twice",
+    ),
+    "a number as text": (study(seeds=["3"]), "seeds.0: '3' is not a whole number; write 3 without quotes"),
+    "negative seed": (study(seeds=[-1]), "config.initialization.seeds.0: -1 is too small; it must be at least 0"),
+    "too large a seed": (study(seeds=[10**30]), "is too large; it must be at most 4294967295"),
+    "unknown scaling": (study(covariance_scaling="none"), "covariance_scaling: 'none' is none of trace, released"),
+    # networks
+    "unknown network": (study(network={"name": "vgg12"}), "config.initialization.network.name: 'vgg12' is none of "),
+    "unknown network, nearly": (study(network={"name": "vgg12"}), "did you mean 'vgg1"),
+    "small images": (study(network={"image_size": 28}), "network.image_size: 28 is too small; it must be at least 32"),
+    "two channels": (study(network={"in_channels": 2}), "network.in_channels: 2 is none of 1, 3"),
+    "true for a channel": (study(network={"in_channels": True}), "network.in_channels: true is none of 1, 3"),
+    "misspelt key of a network": (study(network={"widht": 1}), "unknown key 'widht'; did you mean 'width'?"),
+    "an option of another network": (
+        evolution(network={"name": "lenet5", "depth": 3}),
+        "config.evolution.a.network.depth: lenet5 has no depth; cnn has",
+    ),
+    "an option out of range": (
+        evolution(network={"name": "cnn", "depth": 21}),
+        "config.evolution.a.network.depth: 21 is too large; it must be at most 20",
+    ),
+    "varying an option of another network": (
+        trained(vary={"pooling": ["max"]}),
+        "config.ansatz.trained.a.vary.pooling: vgg11 has no pooling; cnn has",
+    ),
+    "varying to a wrong value": (
+        trained(network={"name": "cnn"}, vary={"pooling": ["max", "maximum"]}),
+        "config.ansatz.trained.a.vary.pooling.1: 'maximum' is none of none, average, max; did you mean 'max'?",
+    ),
+    "varying the network": (
+        trained(vary={"name": ["vgg11"]}),
+        "config.ansatz.trained.a.vary.name: networks do not vary",
+    ),
+    "a value twice": (trained(vary={"width": [1, 1.0]}), "config.ansatz.trained.a.vary.width: 1 is listed twice"),
+    # training
+    "negative rate": (training(learning_rate=-0.1), "training.learning_rate: -0.1 is too small; it must be above 0"),
+    "a rate as text": (training(learning_rate="fast"), "training.learning_rate: 'fast' is not a number"),
+    "a rate that YAML takes for text": (
+        training(learning_rate="1e-3"),
+        "training.learning_rate: '1e-3' is not a number; write 0.001 without quotes",
+    ),
+    "a fraction of an image": (training(batch_size=16.0), "training.batch_size: 16 is not a whole number"),
+    "half an epoch": (training(epochs=0.5), "training.epochs: 0.5 is not a whole number"),
+    "no epochs": (training(epochs=0), "training.epochs: 0 is too small; it must be at least 1"),
+    "momentum of one": (training(momentum=1), "training.momentum: 1 is too large; it must be below 1"),
+    "not a number": (training(learning_rate=math.nan), "training.learning_rate: nan is not a number"),
+    "infinite": (training(weight_decay=math.inf), "training.weight_decay: inf is not a number"),
+    "a guess at compile": (training(compile="maybe"), "training.compile: 'maybe' is none of auto, true, false"),
+    "one for true": (training(compile=1), "training.compile: 1 is none of auto, true, false"),
+    "unknown metric": (training(metrics=["top6"]), "training.metrics.0: 'top6' is none of "),
+    "momentum with adam": (
+        training(optimizer="adam", momentum=0.5),
+        "config.initialization.training.momentum: 0.5, but adam has no momentum; sgd has",
+    ),
+    "epsilon with sgd": (
+        training(epsilon=0.1),
+        "config.initialization.training.epsilon: 0.1, but sgd has no epsilon; adam and adadelta have",
+    ),
+    "milestones beyond the epochs": (
+        training(milestones=[1, 9]),
+        "config.initialization.training.milestones.1: 9 has no effect in 2 epochs; it must be below 2",
+    ),
+    "a batch larger than the dataset": (
+        training(batch_size=64),
+        "config.initialization.training.batch_size: 64 is more than the ",
+    ),
+    "a batch larger than the source's dataset": (
+        {"sources": {"mine": {"train": {"dataset": "digits", "training": {"batch_size": 64}}}}},
+        "config.sources.mine.train.training.batch_size: 64 is more than the ",
+    ),
+    # sources
+    "no source": (
+        {"sources": None},
+        "config.sources: missing, but nfm in initialization.initializers.1 draws from feature matrices; add a source",
+    ),
+    "two kinds of a source": (
+        {"sources": {"mine": {**TRAIN, **CHECKPOINT}}},
+        "config.sources.mine: give exactly one of train, torchvision or checkpoint",
+    ),
+    "no kind of a source": (
+        {"sources": {"mine": {}}},
+        "config.sources.mine: give exactly one of train, torchvision or",
+    ),
+    "unknown kind of a source": (
+        {"sources": {"mine": {"pretrain": {}}}},
+        "config.sources.mine: unknown key 'pretrain'; did you mean 'train'? allowed are train, torchvision, checkpoint",
+    ),
+    "unknown dataset of a source": (
+        {"sources": {"mine": {"train": {"dataset": "digit"}}}},
+        "config.sources.mine.train.dataset: 'digit' is no dataset; did you mean 'digits'?",
+    ),
+    "no dataset of a source": (
+        {"sources": {"mine": {"train": {}}}},
+        "config.sources.mine.train: the key 'dataset' is missing; dataset that it is trained on",
+    ),
+    "absent checkpoint": (
+        {"sources": {"mine": CHECKPOINT}},
+        "config.sources.mine.checkpoint.path: 'own.pt' is not there",
+    ),
+    "unknown source": (
+        study(initializers=["nfm@mime"]),
+        "config.initialization.initializers.0: 'nfm@mime': the source 'mime' is none of mine; did you mean 'mine'?",
+    ),
+    "a source where none is needed": (
+        study(initializers=["normal@mine"]),
+        "config.initialization.initializers.0: 'normal@mine' does not fit; normal draws from no feature matrices",
+    ),
+    "a source without a name": (
+        study(initializers=["nfm@"]),
+        "'nfm@' does not fit; it takes the name of a source after",
+    ),
+    "several sources": (
+        {"sources": {"a": TRAIN, "b": TRAIN}},
+        "config.initialization.initializers.1: 'nfm' may draw from several sources; write nfm@a or nfm@b",
+    ),
+    "the same source twice": (
+        study(initializers=["nfm", "nfm@mine"]),
+        "config.initialization.initializers.1: nfm@mine is the same as nfm, as there is one source",
+    ),
+    "a circle of sources": (
+        {
+            "sources": {
+                name: {"train": {"dataset": "digits", "initializer": f"nfm@{other}", "training": {"batch_size": 8}}}
+                for name, other in (("a", "b"), ("b", "c"), ("c", "a"))
+            },
+            **study(initializers=["nfm@a"]),
+        },
+        "config.sources: circle: a -> b -> c -> a",
+    ),
+    "a source of itself": (
+        {"sources": {"a": {"train": {"dataset": "digits", "initializer": "nfm", "training": {"batch_size": 8}}}}},
+        "config.sources: circle: a -> a",
+    ),
+    "misspelt weights": (
+        {"sources": {"mine": {"torchvision": {"weights": "vgg11", "dataset": "digits"}}}},
+        "config.sources.mine.torchvision.weights: 'vgg11' does not fit; torchvision's names are like VGG11_Weights.",
+    ),
+    "weights of no network": (
+        {"sources": {"mine": {"torchvision": {"weights": "VGG12_Weights.IMAGENET1K_V1", "dataset": "digits"}}}},
+        "'VGG12_Weights.IMAGENET1K_V1' is not among torchvision's weights; did you mean 'VGG1",
+    ),
+    "weights of another version": (
+        {"ansatz": {"pretrained": {"weights": ["VGG11_Weights.IMAGENET1K_V9"], "dataset": "digits"}}},
+        "config.ansatz.pretrained.weights.0: 'VGG11_Weights.IMAGENET1K_V9' is not among torchvision's weights; it has "
+        "VGG11_Weights.IMAGENET1K_V1",
+    ),
+    # the other sections
+    "nothing to compare": ({"ansatz": {}}, "config.ansatz: give at least one of pretrained and trained"),
+    "unknown dataset of an experiment": (
+        trained(datasets=["cifar11"]),
+        "config.ansatz.trained.a.datasets.0: 'cifar11' is no dataset; did you mean 'cifar10'?",
+    ),
+    "deviation of another initializer": (
+        trained(initializer={"kaiming_normal": {"std": 0.1}}),
+        "config.ansatz.trained.a.initializer.kaiming_normal: unknown key 'std'; there are no options",
+    ),
+    "no experiment": ({"evolution": {}}, "config.evolution: {} is empty; name at least one"),
+    "bad name of an experiment": (
+        {"evolution": {"a b": {"datasets": ["digits"]}}},
+        "config.evolution.a b: 'a b' does not",
+    ),
+    "datasets in the singular": (
+        {"evolution": {"a": {"dataset": "digits"}}},
+        "config.evolution.a: the key 'datasets' is missing; datasets to train on",
+    ),
+    "steps before the first": (
+        evolution(steps=[0]),
+        "config.evolution.a.steps.0: 0 is too small; it must be at least 1",
+    ),
+    # kernel machines
+    "bars of a dataset": (
+        kernels(task="bars", datasets=["digits"]),
+        "config.kernels.a.datasets: digits, but the task bars makes its own images",
+    ),
+    "no images": (
+        kernels(task="framed", frame=42),
+        "config.kernels.a.datasets: missing; the task framed takes the images of a dataset",
+    ),
+    "unknown dataset of a task": (
+        kernels(datasets=["digit"]),
+        "config.kernels.a.datasets.0: 'digit' is no dataset; did",
+    ),
+    "noise in images": (
+        kernels(datasets=["digits"], noise=[1]),
+        "config.kernels.a.noise: [1.0], but the task images has none; framed and bars have",
+    ),
+    "nothing to compare with": (
+        kernels(task="bars", machines=["convrfm"]),
+        "config.kernels.a.machines: cntk is missing, with which the others are compared",
+    ),
+    "a small number as text": (
+        kernels(task="bars", ridges=["1e-5"]),
+        "config.kernels.a.ridges.0: '1e-5' is not a number; write 1.0e-05 without quotes",
+    ),
+    "a nonlinearity of none": (
+        kernels(task="bars", nonlinearity="None"),
+        "config.kernels.a.nonlinearity: 'None' is none of relu, null",
+    ),
+    "unknown machine": (
+        kernels(machines=["convrmf"]),
+        "config.kernels.a.machines.0: 'convrmf' is none of ",
+    ),
+    "machines as text": (kernels(machines="cntk"), "config.kernels.a.machines: 'cntk' is not a list"),
+    "unknown task": (
+        kernels(task="imgaes"),
+        "config.kernels.a.task: 'imgaes' is none of images, framed, bars; did you",
+    ),
+    "misspelt option": (
+        kernels(task="bars", noize=[1]),
+        "config.kernels.a: unknown key 'noize'; did you mean 'noise'?",
+    ),
+    "an option that no machine takes": (
+        kernels(task="bars", machines=["cntk", "cnn"], bandwidth=3),
+        "config.kernels.a.bandwidth: neither the task nor any of the machines has it; ",
+    ),
+    "an option of another task": (
+        kernels(task="bars", frame=42),
+        "config.kernels.a.frame: neither the task nor any of the machines has it; framed has",
+    ),
+    "a seed as an option": (
+        kernels(task="bars", seed=1),
+        "config.kernels.a: unknown key 'seed'; did you mean 'seeds'?",
+    ),
+    "a wrong option of one machine": (
+        kernels(task="bars", machines=["cntk", {"convrfm": {"iterations": 0}}]),
+        "config.kernels.a.machines.1.convrfm.iterations: 0 is too small; it must be at least 1",
+    ),
+    "a kernel that there is not": (
+        kernels(task="bars", machines=["cntk", {"convrfm": {"kernel": "laplacian"}}]),
+        "config.kernels.a.machines.1.convrfm.kernel: 'laplacian' is none of ",
+    ),
+    "momentum of the CNN": (
+        kernels(task="bars", training={"momentum": 0.5}),
+        "config.kernels.a.training.momentum: 0.5, but adam has no momentum; sgd has",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_reported_in_one_line(mistake):
+    changes, expected = MISTAKES[mistake]
+    assert expected in refusal(configuration(**changes), directory=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (study(layers={"features.1": "features.0"}), "config.initialization.layers: 'features.1' is no layer of vgg11"),
+        (
+            evolution(network={"name": "lenet5"}, layers=["conv1"]),
+            "config.evolution.a.layers: 'conv1' is no layer of lenet5",
+        ),
+    ],
+)
+def test_layers_are_those_of_the_network(changes, line):
+    assert line in refusal(configuration(**changes))
+    load(configuration(**changes), thorough=False)

@@ -1,0 +1,79 @@
+"""What `import ansatz` offers, how soon, and with which packages."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import ansatz
+from real_data import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+OPTIONAL = ("pandas", "matplotlib", "jinja2", "tabulate", "pydantic", "snakemake")  # imported by the extras alone
+
+
+def run(code):
+    """Run code in a fresh interpreter, in which nothing of the extras can be imported."""
+    absent = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"
+    done = subprocess.run(
+        [sys.executable, "-c", absent + code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ansatz.__all__)
+def test_every_name_is_that_of_its_module(name):
+    value = getattr(ansatz, name)
+    assert value is getattr(importlib.import_module(value.__module__), name)
+    assert inspect.getdoc(value)
+    assert name in dir(ansatz)
+
+
+def test_type_checkers_see_every_name():
+    imports = (ROOT / "scripts/ansatz/__init__.py").read_text().partition("if TYPE_CHECKING:")[2].partition("\n\n")[0]
+    lines = {line.strip() for line in imports.strip().splitlines()}
+    assert lines == {f"from {module} import {name} as {name}" for name, module in ansatz._MODULES.items()}
+    assert (ROOT / "scripts/ansatz/py.typed").exists()
+    assert PYPROJECT["tool"]["setuptools"]["package-data"] == {"ansatz": ["py.typed"]}
+
+
+def test_names_that_do_not_exist_are_attribute_errors():
+    with pytest.raises(AttributeError, match="module 'ansatz' has no attribute 'aggop'"):
+        _ = ansatz.aggop
+
+
+def test_importing_the_package_does_not_import_torch():
+    assert run("import ansatz; print('torch' in sys.modules)") == "False\n"
+
+
+def test_help_names_everything():
+    described = run("import pydoc, ansatz; print(pydoc.plaintext.document(ansatz))")
+    for name in ansatz.__all__:
+        assert f" {name}(" in described or f" class {name}" in described, name
+
+
+def test_measuring_initializing_and_learning_take_no_extras():
+    run(
+        """
+import numpy as np, torch, ansatz
+network = ansatz.build("lenet5", 2, seed=0, in_channels=1)
+matrices = {"nfm": ansatz.nfm(network), "agop": ansatz.agop(network, [torch.randn(4, 1, 32, 32)])}
+ansatz.initialize(network, "kaiming_nfm", seed=0, matrices=matrices)
+assert -1 <= ansatz.correlation(matrices["nfm"]["features.0"], matrices["agop"]["features.0"]) <= 1
+X, y = np.random.default_rng(0).normal(size=(12, 1, 8, 8)).astype("float32"), np.arange(12) % 2
+assert ansatz.ConvRFM(iterations=1).fit(X, y).predict(X).shape == (12,)
+for name in ansatz.__all__:
+    getattr(ansatz, name)
+"""
+    )
+
+
+def test_the_lock_file_covers_every_dependency():
+    groups = [PYPROJECT["project"]["dependencies"], *PYPROJECT["project"]["optional-dependencies"].values()]
+    names = {line.split(">")[0].split("[")[0].lower() for group in groups for line in group}
+    locked = (ROOT / "requirements.lock").read_text().lower()
+    assert not [name for name in names - {"ansatz"} if f"\n{name}==" not in f"\n{locked}"]

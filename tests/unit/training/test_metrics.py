@@ -1,0 +1,97 @@
+"""Evaluation, and every registered metric, against plain float64."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from ansatz import registry
+from ansatz.data.batches import Images
+from ansatz.errors import UserError
+from ansatz.training.config import TrainingConfig
+from ansatz.training.evaluation import Averages, evaluate
+from made_images import CPU, made_images, made_network
+
+METRICS = list(registry.definitions("metric"))
+
+
+def of_one_image(name, logits, label):
+    """Return what a metric is, for one image in NumPy."""
+    if name == "accuracy":
+        return float(np.argmax(logits) == label)
+    if name == "top5_accuracy":
+        return float(label in np.argsort(-logits)[:5])
+    exponentials = np.exp(logits - logits.max())
+    return {"confidence": exponentials.max() / exponentials.sum()}.get(name)
+
+
+def random_batch(n, classes, seed=0):
+    rng = np.random.default_rng(seed)
+    return 3 * rng.standard_normal((n, classes)), rng.integers(0, classes, n)
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_is_of_each_image_by_itself_in_any_precision(name, classes):
+    metric = registry.find("metric", name).object
+    logits, labels = (torch.from_numpy(array) for array in random_batch(30, classes))
+    values = metric(logits.float(), labels)
+    assert values.shape == (30,)
+    assert values.isfinite().all()
+    alone = torch.cat([metric(logits[i : i + 1], labels[i : i + 1]) for i in range(30)])
+    torch.testing.assert_close(values.double(), alone.double(), rtol=1e-5, atol=1e-6)
+    expected = [of_one_image(name, *image) for image in zip(logits.numpy(), labels.numpy(), strict=True)]
+    if None not in expected:
+        np.testing.assert_allclose(values.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_averages_are_over_images_however_they_are_batched(name):
+    logits, labels = (torch.from_numpy(array) for array in random_batch(23, 10))
+    averages = Averages([name], CPU)
+    for x, y in zip(logits.split(7), labels.split(7), strict=True):
+        averages.add(cross_entropy(x, y, reduction="sum"), x, y)
+    means = averages.compute()
+    assert means["loss"] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-12)
+    assert means[name] == pytest.approx(registry.find("metric", name).object(logits, labels).double().mean().item())
+    assert list(means)[:2] == ["loss", "accuracy"]
+
+
+def test_a_metric_that_averages_by_itself_is_refused():
+    @registry.metric
+    def averaging(logits, labels):
+        return (logits.argmax(1) == labels).double().mean()
+
+    logits, labels = (torch.from_numpy(array) for array in random_batch(5, 3))
+    with pytest.raises(UserError, match=r"metric averaging: .* one value per image, \(5,\)"):
+        Averages(["averaging"], CPU).add(torch.tensor(1.0), logits, labels)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(UserError, match=r"'confidenc' is none of .* did you mean 'confidence'"):
+        Averages(["confidenc"], CPU)
+
+
+def test_evaluation_is_in_evaluation_mode_over_every_image():
+    network, images = made_network(), made_images(train=20)["train"]
+    means = evaluate(network, images, TrainingConfig(batch_size=7))
+    with torch.inference_mode():
+        x, y = next(images.batches(len(images)))
+        logits = network.eval()(x)
+    assert means["loss"] == pytest.approx(cross_entropy(logits, y).item(), abs=1e-6)
+    assert means["accuracy"] == (logits.argmax(1) == y).double().mean().item()
+
+
+def test_the_evaluations_batches_follow_the_memory_and_change_nothing(monkeypatch):
+    sizes = []
+    batches = Images.batches
+    monkeypatch.setattr(
+        Images, "batches", lambda self, size, order=None: (sizes.append(size), batches(self, size, order))[1]
+    )
+    means = []
+    for memory in (20 * 64, 10**9):  # the first just holds the images
+        images = made_images(memory=memory, train=20)["train"]
+        means.append(evaluate(made_network(), images, TrainingConfig(batch_size=7)))
+    assert means[0] == pytest.approx(means[1], abs=1e-6)
+    assert sizes[:2] == [1, 7], "at least as large as in training"
+    assert sizes[3] > 1000

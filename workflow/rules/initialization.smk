@@ -1,0 +1,86 @@
+"""
+Needs: the runs of the study. Makes: tidy.csv, resources.csv, the results table and the figures over epochs.
+"""
+
+STUDY = f"{RESULTS}/initialization"
+RUNS = TRAININGS.below("initialization")
+
+
+rule gather_runs:
+    input:
+        metrics=expand(rules.train.output.metrics, training=RUNS),
+        summaries=expand(rules.train.output.summary, training=RUNS),
+        library=library("gather_runs.py"),
+    output:
+        tidy=f"{STUDY}/tidy.csv",
+        runs=f"{STUDY}/runs.csv",
+        resources=f"{STUDY}/resources.csv",
+    log:
+        f"{LOGS}/gather_runs.log",
+    conda:
+        TABLES
+    params:
+        benchmarks=expand(rules.train.benchmark, training=RUNS),  # not an input: a lost one must not retrain a run
+    message:
+        "Gather the runs"
+    script:
+        "../../scripts/gather_runs.py"
+
+
+rule tabulate_initialization:
+    input:
+        runs=rules.gather_runs.output.runs,
+        resources=rules.gather_runs.output.resources,
+        published="results/published/initialization_study.csv",
+        library=library("tabulate_initialization.py"),
+    output:
+        csv=report(
+            f"{STUDY}/table.csv",
+            caption="../report/table.rst",
+            category="Initialization",
+            labels={"what": "Table"},
+        ),
+        markdown=f"{STUDY}/table.md",
+        latex=f"{STUDY}/table.tex",
+    log:
+        f"{LOGS}/tabulate_initialization.log",
+    conda:
+        TABLES
+    message:
+        "Make the table of initializers"
+    script:
+        "../../scripts/tabulate_initialization.py"
+
+
+rule draw_curves:
+    input:
+        tidy=rules.gather_runs.output.tidy,
+        library=library("draw_curves.py"),
+    output:
+        png=f"{STUDY}/figures/{{figure}}.png",
+        svg=report(
+            f"{STUDY}/figures/{{figure}}.svg",
+            caption="../report/curves.rst",
+            category="Initialization",
+            labels={"what": "{figure}"},
+        ),
+    log:
+        f"{LOGS}/draw_curves/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(PLAN.curves),
+    conda:
+        TABLES
+    message:
+        "Draw {wildcards.figure} over epochs"
+    script:
+        "../../scripts/draw_curves.py"
+
+
+rule initialization:
+    input:
+        section(PLAN, "initialization"),
+        # every result, not only the last ones, so that missing ones in between are made again
+        expand(rules.train.output, training=RUNS),
+        rules.gather_runs.output,
+        rules.tabulate_initialization.output,
+        expand(rules.draw_curves.output, figure=PLAN.curves),
