@@ -94,6 +94,7 @@ class Cluster:
     def __enter__(self):
         os.environ["SLURM_CONF"] = str(self.conf)
         SYSTEM_CONF.parent.mkdir(exist_ok=True)
+        SYSTEM_CONF.unlink(missing_ok=True)  # a link to nothing, which a killed run left
         SYSTEM_CONF.symlink_to(self.conf)
         key, socket_ = self.folder / "munge.key", self.folder / "munge.socket"
         key.write_bytes(os.urandom(128))
