@@ -35,8 +35,8 @@ class Plan:
         self.trainings = Cases(
             "initialization", "training", chain(self._sources(), self._study(), self._networks(), self._evolutions())
         )
-        self.extractions = Cases("sources", "extraction", chain(self._source_matrices(), self._network_matrices()))
         self.comparisons = Cases("ansatz", "network", chain(self._pretrained(), self._trained()))
+        self.extractions = Cases("sources", "extraction", chain(self._source_matrices(), self._network_matrices()))
         self.machine_runs = Cases("kernels", "machine_run", self._machine_runs())
 
     # --------------------------------------------------------------------------------------------- the cases
@@ -133,10 +133,9 @@ class Plan:
             )
 
     def _network_matrices(self) -> Iterator[Extraction]:
-        starts = {training.place: training for training in self._networks()}
-        for case in chain(self._pretrained(), self._trained()):
+        for case in self.comparisons.values():
             for state in ("initial", "trained"):
-                start = starts.get(case.place) if state == "initial" else None
+                start = self.trainings.get(case.place) if state == "initial" else None
                 yield Extraction(
                     results=self.results,
                     place=f"{case.place}/{state}",
