@@ -15,8 +15,8 @@ from ansatz.provenance import provenance
 with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     files, params = snakemake.input, snakemake.params
     data = read_dataset(files.dataset, parts=["train"])
-    start = {"initializer": params.initializer, "features": files.features, "seed": params.seed}
-    network = initial_network(params.network, params.classes or len(data.classes), **start)
+    start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
+    network = initial_network(params.network, params.classes or len(data.classes), seed=params.seed, **start)
     if files.weights:
         load_weights(network, files.weights)
     device = take_device(**params.device, threads=snakemake.threads)

@@ -18,8 +18,8 @@ from ansatz.training.trainer import Trainer
 files, output, params = snakemake.input, snakemake.output, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
     data, config = read_dataset(files.dataset, parts=params.parts), TrainingConfig(**params.training)
-    start = {"initializer": params.initializer, "features": files.features, "seed": params.seed}
-    network = initial_network(params.network, len(data.classes), **start)
+    start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
+    network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
     key = {"code": [*files.library, *files.definitions]}
     checkpoint = Checkpoint.of(params.checkpoint, network, dict(params), data.fingerprint, **key)
     device = take_device(**params.device, threads=snakemake.threads)

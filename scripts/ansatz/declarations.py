@@ -35,7 +35,6 @@ TYPES = {
     **{name: getattr(annotated_types, name) for name in ("Ge", "Gt", "Interval", "Le", "Len", "Lt", "MinLen")},
 }  # what the type of an option may be made of
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")  # it becomes a part of paths
-FEATURE_MATRICES = ("nfm", "agop")  # what an initializer may need
 NO_LITERAL = (ArithmeticError, LookupError, MemoryError, NameError, RecursionError, SyntaxError, TypeError, ValueError)
 DECORATED = re.compile(rf"^@(?:\w+\.)*(?:{'|'.join(PACKAGES)})\b", re.MULTILINE)
 
@@ -99,8 +98,8 @@ def registered_name(identifier: str, *, is_class: bool) -> str:
 def definitions_in(file: Path, _changed: int) -> list[Definition]:
     """Return what a file registers, in its order; `_changed`, when it was last changed, is part of the cache's key."""
     try:
-        if not DECORATED.search(file.read_text(encoding="utf-8-sig")):
-            return []  # most files register nothing, and parsing takes longer than reading
+        if LIBRARY in file.parents and not DECORATED.search(file.read_text(encoding="utf-8")):
+            return []  # most of its files register nothing, and parsing takes longer than reading
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read as Python: {error}") from error
     source = _source(file)
@@ -156,23 +155,19 @@ class _Source:
         options = dict(self.options(node))
         for owner in self._owners(keywords.get("options_of")):
             options |= {name: option for name, option in owner.items() if name not in options}
-        self._check_declared(f"{kind} {node.name}", declared)
-        excluded = {*SET_BY_THE_JOB, *(declared.get("without") or ())}
+        without = declared.get("without")
+        excluded = {*SET_BY_THE_JOB, *(without if isinstance(without, list | tuple) else ())}
         options = {name: option for name, option in options.items() if name not in excluded}
         name = declared.get("name") or registered_name(node.name, is_class=isinstance(node, ast.ClassDef))
+        self._check_declared(f"{kind} {node.name}", declared)
         self._check(f"{kind} {name}", name, options)
         return Definition(kind, name, self.file, ast.get_docstring(node) or "", declared, options)
 
     def _check_declared(self, what: str, declared: Mapping[str, Any]) -> None:
-        """Refuse keywords of a decorator that are no literals, or not of those allowed."""
+        """Refuse keywords of a decorator that are no literals."""
         for key, value in declared.items():
             if value is NOT_LITERAL:
                 raise UserError(f"{self.file}: {what}: {key}= is not a literal or a constant of the file")
-        needs, without = declared.get("needs"), declared.get("without") or ()
-        if needs not in (None, *FEATURE_MATRICES):
-            raise UserError(f"{self.file}: {what}: needs={needs!r} is none of {', '.join(FEATURE_MATRICES)}")
-        if not isinstance(without, tuple | list):
-            raise UserError(f"{self.file}: {what}: without={without!r} is not a list of options")
 
     def _check(self, what: str, name: Any, options: Mapping[str, Option]) -> None:
         """Refuse a name that does not fit into paths, and options whose default or type is not known."""

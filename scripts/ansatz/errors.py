@@ -1,5 +1,21 @@
-"""The error that reports a mistake in one line."""
+"""The error that reports a mistake in one line, and what such lines suggest."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
     """A user's mistake or a fault of the machine: one line with the name, the value, and what would be right."""
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """Return the name nearest to another, if any is near; case does not matter."""
+    lower = {other.lower(): other for other in names}
+    matches = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    return lower[matches[0]] if matches else None
+
+
+def near(name: object, names: Iterable[str]) -> str:
+    """Return the question whether the nearest of the names was meant, if one is near."""
+    match = nearest(name, names)
+    return f"did you mean {match!r}?" if match else ""

@@ -22,7 +22,6 @@ MACHINE_FAULTS = {
     errno.EROFS,
     errno.ENOENT,
 }
-TOO_SMALL = ("Output size is too small", "Kernel size can't be greater than actual input size")  # torch's messages
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages for a GPU and for the CPU
@@ -91,8 +90,6 @@ def one_line(error: Exception) -> str | None:
         return f"{error.filename or 'disk'}: {error.strerror}"
     if NOT_DETERMINISTIC in str(error):
         return f"deterministic: true, but {str(error).partition(',')[0]}; set it to false"
-    if any(words in str(error) for words in TOO_SMALL):
-        return f"image_size: too small for the network ({str(error).partition(';')[0]})"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return (
             "out of memory: reduce batch_size, image_size, width, train or centres, or use a machine with more memory"

@@ -7,25 +7,25 @@ host on which Snakemake runs may have no PyTorch. `find` imports the one file th
 A user's file is searched like those of the library, once `use` has named it.
 """
 
-import difflib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from inspect import Parameter, signature
 from pathlib import Path
-from types import MappingProxyType, ModuleType
-from typing import Any, TypeVar, get_type_hints
+from types import MappingProxyType, ModuleType, NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ansatz.declarations import LIBRARY, PACKAGES, SET_BY_THE_JOB, Definition, Option, definitions_in, registered_name
-from ansatz.errors import UserError
+from ansatz.errors import UserError, near
 
 Defined = TypeVar("Defined", bound=Callable[..., Any])
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,20 @@ class Registered:
         excluded = {*SET_BY_THE_JOB, *(self.declared.get("without") or ())}
         every = [types_of(each) for each in (self.object, *(owners if isinstance(owners, tuple) else (owners,)))]
         return {name: type_ for types in reversed(every) for name, type_ in types.items() if name not in excluded}
+
+    def make(self, expected: type[Made], *arguments: Any, **options: Any) -> Made:
+        """Call it, and refuse what is not of the type that everything of its kind returns.
+
+        Raises
+        ------
+        UserError
+            If it returns something else.
+        """
+        made = self.object(*arguments, **options)
+        if not isinstance(made, expected):
+            returned, right = type(made).__name__, expected.__name__
+            raise UserError(f"{self.kind} {self.name}: returned {returned}; it must return an instance of {right}")
+        return made
 
 
 _REGISTERED: dict[tuple[str, str], Registered] = {}  # what the decorators of imported files have registered
@@ -67,15 +81,17 @@ def _decorator(kind: str, defined: Any, declared: Mapping[str, Any]) -> Any:
 def initializer(
     defined: Any = None,
     *,
-    needs: str | None = None,
-    scale: str = "unit",
+    name: str | None = None,
+    needs: Literal["nfm", "agop"] | None = None,
+    scale: Literal["unit", "kaiming"] = "unit",
     needs_position: bool = False,
-    **declared: Any,
 ) -> Any:
     """Register an initializer: ``(weight, generator, *, options)`` fills one layer's weight in place.
 
     Parameters
     ----------
+    name : str, optional
+        As for every kind: its name, where it is not the function's or, in lower case, the class's.
     needs : {"nfm", "agop"}, optional
         The feature matrix that it draws from; it then is ``(weight, generator, covariance, *, options)``, with the
         covariance a `FeatureMatrix` in the configured scaling.
@@ -84,17 +100,24 @@ def initializer(
     needs_position : bool
         Whether the layer's position, counted from 0, is the next argument.
     """
-    declared |= {"needs": needs, "scale": scale, "needs_position": needs_position}
+    declared = {"name": name, "needs": needs, "scale": scale, "needs_position": needs_position}
     return _decorator("initializer", defined, declared)
 
 
-def network(defined: Any = None, **declared: Any) -> Any:
+def network(defined: Any = None, *, name: str | None = None) -> Any:
     """Register a network: ``(classes, in_channels=3, width=1.0, *, options) -> nn.Module``."""
-    return _decorator("network", defined, declared)
+    return _decorator("network", defined, {"name": name})
 
 
 def dataset(
-    address: Any = "", files: Mapping[str, str] | None = None, *, size: int | None = None, **declared: Any
+    address: Any = "",
+    files: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
+    size: int | None = None,
+    images: str = "",
+    classes: int | None = None,
+    pixels: str = "",
 ) -> Any:
     """Register a dataset: ``(folder) -> RawDataset`` reads it from the folder that holds its archives.
 
@@ -109,29 +132,30 @@ def dataset(
     size : int, optional
         Where images vary in size: the side of the squares that they are resized to by default; the function is then
         ``(folder, size)``.
-    **declared
+    images, classes, pixels
         For the table of datasets, as literals: ``images="60,000 + – + 10,000"`` (training, validation and test images;
         a dash for a part that does not exist), ``classes=10``, ``pixels="28, grey"`` (the side, and grey or colour).
     """
     defined, address = (address, "") if callable(address) else (None, address)  # the decorator without arguments
-    return _decorator("dataset", defined, declared | {"address": address, "files": dict(files or {}), "size": size})
+    declared = {"name": name, "address": address, "files": dict(files or {}), "size": size}
+    return _decorator("dataset", defined, declared | {"images": images, "classes": classes, "pixels": pixels})
 
 
-def metric(defined: Any = None, **declared: Any) -> Any:
+def metric(defined: Any = None, *, name: str | None = None) -> Any:
     """Register a metric of each epoch: ``(logits, labels) -> Tensor``, one value per image, which are averaged."""
-    return _decorator("metric", defined, declared)
+    return _decorator("metric", defined, {"name": name})
 
 
 def machine(
     defined: Any = None,
     *,
+    name: str | None = None,
     options_of: Any = (),
-    without: Sequence[str] = (),
+    without: list[str] | tuple[str, ...] = (),
     title: str = "",
     learns_features: bool = False,
     baseline: bool = False,
     starts_from: str | None = None,
-    **declared: Any,
 ) -> Any:
     """Register a machine: ``(**options) -> ImageClassifier``.
 
@@ -152,7 +176,7 @@ def machine(
     starts_from : str, optional
         The machine that it is with a single layer.
     """
-    declared |= {"options_of": options_of, "without": tuple(without), "learns_features": learns_features}
+    declared = {"name": name, "options_of": options_of, "without": tuple(without), "learns_features": learns_features}
     declared |= {"title": title, "baseline": baseline, "starts_from": starts_from}
     return _decorator("machine", defined, declared)
 
@@ -160,10 +184,10 @@ def machine(
 def kernel(
     defined: Any = None,
     *,
+    name: str | None = None,
     options_of: Any = (),
-    without: Sequence[str] = (),
+    without: list[str] | tuple[str, ...] = (),
     homogeneous: bool = False,
-    **declared: Any,
 ) -> Any:
     """Register a kernel of patches: a dataclass that is a `Kernel`, or a function ``(*, options) -> Kernel``.
 
@@ -174,11 +198,11 @@ def kernel(
     homogeneous : bool
         Whether ``k(c x, z) = c k(x, z)`` for c > 0, so that the trace of a feature matrix changes nothing.
     """
-    declared |= {"options_of": options_of, "without": tuple(without), "homogeneous": homogeneous}
+    declared = {"name": name, "options_of": options_of, "without": tuple(without), "homogeneous": homogeneous}
     return _decorator("kernel", defined, declared)
 
 
-def task(defined: Any = None, *, of_dataset: bool = True, **declared: Any) -> Any:
+def task(defined: Any = None, *, name: str | None = None, of_dataset: bool = True) -> Any:
     """Register a task: ``(data, train, test, seed, *, options) -> Task``.
 
     Parameters
@@ -186,7 +210,7 @@ def task(defined: Any = None, *, of_dataset: bool = True, **declared: Any) -> An
     of_dataset : bool
         Whether it consists of a dataset's images; otherwise it is called with None instead of the dataset.
     """
-    return _decorator("task", defined, {"of_dataset": of_dataset, **declared})
+    return _decorator("task", defined, {"name": name, "of_dataset": of_dataset})
 
 
 # ------------------------------------------------------------------------------------------------- finding
@@ -230,10 +254,44 @@ def _definitions(kind: str, plugins: tuple[Path, ...]) -> Mapping[str, Definitio
         for definition in definitions_in(file, file.stat().st_mtime_ns):
             if definition.kind != kind:
                 continue
+            _check_keywords(definition)
             if earlier := by_name.get(definition.name):
                 raise UserError(f"{kind} {definition.name}: defined in {earlier.file} and in {definition.file}")
             by_name[definition.name] = definition
     return MappingProxyType(by_name)
+
+
+def _check_keywords(definition: Definition) -> None:
+    """Refuse keywords that the decorator does not have, and values that are not of their types."""
+    what = f"{definition.file}: {definition.kind} {definition.name}"
+    hints = _keywords(definition.kind)
+    for key, value in definition.declared.items():
+        if key not in hints:
+            unknown = f"{what}: @{definition.kind} has no keyword {key!r}"
+            raise UserError("; ".join(filter(None, [unknown, near(key, hints), f"it has {', '.join(hints)}"])))
+        if not any(_fits(value, each) for each in hints[key]):
+            allowed = " or ".join(str(getattr(each, "__name__", each)) for each in hints[key])
+            raise UserError(f"{what}: {key}={value!r} does not fit; it takes {allowed}")
+
+
+@cache
+def _keywords(kind: str) -> dict[str, list[Any]]:
+    """Return the keywords of a kind's decorator, each with the types and the values that it takes."""
+    hints = get_type_hints(globals()[kind])
+    return {name: _alternatives(hints[name]) for name in signature(globals()[kind]).parameters if name != "defined"}
+
+
+def _alternatives(type_: Any) -> list[Any]:
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return list(arguments)
+    if origin in (Union, UnionType):
+        return [each for argument in arguments for each in _alternatives(argument)]
+    return [object if type_ is Any else None if type_ is NoneType else origin or type_]
+
+
+def _fits(value: Any, alternative: Any) -> bool:
+    return isinstance(value, alternative) if isinstance(alternative, type) else value == alternative
 
 
 def define(kind: str, name: str) -> Definition:
@@ -246,8 +304,8 @@ def define(kind: str, name: str) -> Definition:
     """
     by_name = definitions(kind)
     if name not in by_name:
-        near = "".join(f"; did you mean {match!r}?" for match in difflib.get_close_matches(name, by_name, n=1))
-        raise UserError(f"{kind}: {name!r} is none of {', '.join(by_name)}{near}")
+        unknown = f"{kind}: {name!r} is none of {', '.join(by_name)}"
+        raise UserError("; ".join(filter(None, [unknown, near(name, by_name)])))
     return by_name[name]
 
 

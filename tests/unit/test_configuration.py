@@ -255,11 +255,20 @@ from ansatz.registry import initializer, initializer as init, machine, metric
         ),
         ("@initializer(name='../a')\ndef a(weight, generator): ...", "initializer ../a: the name '../a' does not fit"),
         ("@initializer(name=str(3))\ndef a(weight, generator): ...", "initializer a: name= is not a literal or a con"),
-        ("@initializer(needs='nmf')\ndef a(weight, generator, c): ...", "a: needs='nmf' is none of nfm, agop"),
+        (
+            "@initializer(needs='nmf')\ndef a(weight, generator, c): ...",
+            "a: needs='nmf' does not fit; it takes nfm or agop or",
+        ),
+        (
+            "@initializer(neds='nfm')\ndef a(weight, generator): ...",
+            "has no keyword 'neds'; did you mean 'needs'?; it has",
+        ),
+        ("@initializer(scale='foo')\ndef a(weight, generator): ...", "scale='foo' does not fit; it takes unit or kaim"),
+        ("def a(:", "mine.py: cannot be read as Python: "),
         ("@initializer\ndef a(weight, generator, *, b: float = math.pi): ...", "a: the default of b is not a literal"),
         ("@initializer\ndef a(weight, generator, *, b: float = 1 / 0): ...", "a: the default of b is not a literal"),
         ("@metric\ndef loss(logits, labels): ...", "metric loss: tables have other columns of that name"),
-        ("@machine(without=3)\ndef a(): ...", "machine a: without=3 is not a list of options"),
+        ("@machine(without=3)\ndef a(): ...", "machine a: without=3 does not fit; it takes list or tuple"),
         ("@machine(options_of=Absent)\ndef a(): ...", "nothing.py is not there; import from its file"),
         ("@initializer\ndef a(weight, generator, *, b: float): ...", "initializers.0.a: the key 'b' is missing, for"),
     ],
@@ -268,6 +277,13 @@ def test_what_a_plugin_declares_wrongly_is_reported(tmp_path, source, line):
     (tmp_path / "mine.py").write_text(HEAD + source + "\n")
     changes = configuration(plugins=["mine.py"], **study(initializers=["a"]))
     assert line in refusal(changes, directory=tmp_path)
+
+
+def test_options_are_in_the_declared_order(tmp_path):
+    (tmp_path / "mine.py").write_text(f"{HEAD}@initializer\ndef a(weight, generator, *, b: int = 1, c: int = 2): ...\n")
+    changes = study(initializers=[{"a": {"b": 3, "c": 4}}, {"a": {"c": 4, "b": 3}}])
+    message = refusal(configuration(plugins=["mine.py"], **changes), directory=tmp_path)
+    assert "config.initialization.initializers: a_b-3_c-4 is listed twice" in message
 
 
 def test_labels_of_options_of_plugins_fit_into_paths(tmp_path):

@@ -104,6 +104,22 @@ MISTAKES = {
         {"datasets": {"dtd": {"size": 48}, "digits": {"size": 32}}},
         "config.datasets.digits.size: only for images of your own, with the key folder, and for ",
     ),
+    "address without archives": (
+        {"datasets": {"digits": {"url": "http://a"}}},
+        "config.datasets.digits.url: the dataset has no archives; leave the key out",
+    ),
+    "one address for several archives": (
+        {"datasets": {"mnist": {"url": "http://a"}}},
+        "config.datasets.mnist.url: give one for each file: train-images-idx3-ubyte.gz, ",
+    ),
+    "checksum of an unknown archive": (
+        {"datasets": {"cifar10": {"sha256": {"cifar-10-python.tar": "0" * 64}}}},
+        "config.datasets.cifar10.sha256: 'cifar-10-python.tar' is none of cifar-10-python.tar.gz; did you mean",
+    ),
+    "weights that are a folder": (
+        {"sources": {"a": {"checkpoint": CHECKPOINT["checkpoint"] | {"path": "config"}}}},
+        "config.sources.a.checkpoint.path: 'config' is a folder; name the file of weights",
+    ),
     "too small a limit": (
         {"datasets": {"digits": {"limit": 1}}},
         "config.datasets.digits.limit: 1 is too small; it must be at least 3",

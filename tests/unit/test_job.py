@@ -18,10 +18,6 @@ from ansatz.job import job
         (OSError(errno.ENOSPC, "No space left on device", "x.csv"), "error: x.csv: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "x.csv"), "error: x.csv: Permission denied"),
         (MemoryError(), "error: out of memory"),
-        (
-            RuntimeError("Given input size: (256x1x1). Calculated output size: (256x0x0). Output size is too small"),
-            "error: image_size: too small for the network (Given input size: (256x1x1)",
-        ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "error: out of memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "error: out of memory"),
         (

@@ -367,7 +367,7 @@ class Gaussian:
         """
 import numpy as np
 
-from ansatz.machines.tasks import Task
+from ansatz.machines.task import Task
 from ansatz.registry import task
 from ansatz.seeds import derive_seed
 

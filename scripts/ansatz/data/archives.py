@@ -42,6 +42,11 @@ class Archive:
     url: str
     sha256: str
 
+    def __post_init__(self) -> None:
+        """Refuse a name that leads out of the folder of archives."""
+        if PurePosixPath(self.file).name != self.file:
+            raise UserError(f"{self.file!r} is no name of an archive; put the rest of its path into the address")
+
 
 def published_archives(name: str) -> list[Archive]:
     """Return the archives of a registered dataset, as it declares them."""

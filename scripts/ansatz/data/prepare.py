@@ -91,7 +91,7 @@ def _read_registered(name: str, source: Path, size: int | None, sha256: str | Ma
             check(path, archive.sha256)
             (Path(work) / archive.file).symlink_to(path.resolve())
         try:
-            return registered.object(Path(work), *resized)
+            return registered.make(RawDataset, Path(work), *resized)
         except UserError:
             raise
         except Exception as error:  # libraries raise many kinds for an archive with other content

@@ -9,6 +9,7 @@ from torch import nn
 from ansatz.features.stored import read_matrices
 from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
+from ansatz.networks.evaluation import check_logits
 
 
 def initial_network(
@@ -17,6 +18,7 @@ def initial_network(
     initializer: Mapping[str, Any],
     *,
     seed: int,
+    image_size: int,
     features: str | Path | None = None,
 ) -> nn.Module:
     """Build a network and initialize it.
@@ -30,10 +32,18 @@ def initial_network(
         Its ``name`` (None for PyTorch's default), its ``options``, and for ``covariance`` further keywords of
         `ansatz.initializers.initialize.initialize`.
     seed : int
+    image_size : int
+        Side of the images that it is to take.
     features : path, optional
         The ``features.h5`` of the source that the initializer draws from.
+
+    Raises
+    ------
+    UserError
+        If the network does not map such images to one logit per class.
     """
     built = build(**network, classes=classes, seed=seed)
+    check_logits(built, classes, channels=network["in_channels"], size=image_size)
     matrices = read_matrices(features) if features else None
     name, options, covariance = (initializer[key] for key in ("name", "options", "covariance"))
     initialize(built, name, seed=seed, options=options, matrices=matrices, **covariance)

@@ -4,7 +4,6 @@ The tasks are those of Beaglehole, Radhakrishnan, Pandit and Belkin (2023), sect
 (2021). Images are float32 and not standardized; those of a dataset are scaled to 0..1.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -12,30 +11,12 @@ from annotated_types import Interval
 
 from ansatz.errors import UserError
 from ansatz.files.dataset import Dataset
+from ansatz.machines.task import Task
 from ansatz.registry import task
 from ansatz.seeds import derive_seed
 
 BAR = (16, 32)  # rows and columns of an image with a bar
 Noise = Annotated[float, Interval(ge=0, le=1_000_000)]
-
-
-@dataclass(frozen=True)
-class Task:
-    """Training and test images, float32 (n, channels, height, width), and their labels, int64 (n,)."""
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-
-    def __post_init__(self) -> None:
-        """Refuse arrays whose shapes do not fit together."""
-        for part, x, y in ("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test):
-            if np.ndim(x) != 4 or np.shape(y) != np.shape(x)[:1]:
-                raise UserError(
-                    f"task: x_{part} has shape {np.shape(x)} and y_{part} {np.shape(y)}; they must be (n, channels, "
-                    "height, width) and (n,)"
-                )
 
 
 @task

@@ -1,12 +1,11 @@
 """Build networks by name."""
 
-import difflib
 from typing import Any
 
 import torch
 from torch import nn
 
-from ansatz.errors import UserError
+from ansatz.errors import UserError, near
 from ansatz.networks.layers import conv_layers
 from ansatz.registry import definitions, find
 from ansatz.seeds import derive_seed
@@ -63,17 +62,14 @@ def layer_names(name: str, **options: Any) -> list[str]:
 
 def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
     if name in (registered := definitions("network")):
-        network = find("network", name).object(classes, in_channels=in_channels, width=width, **options)
-        if not isinstance(network, nn.Module):
-            raise UserError(f"network {name}: returned {type(network).__name__}; it must return an nn.Module")
-        return network
+        return find("network", name).make(nn.Module, classes, in_channels=in_channels, width=width, **options)
     from torchvision import models  # only here, as importing it takes as long as importing torch
 
     torchvision_names = models.list_models(module=models)
     if name not in torchvision_names:
-        close = difflib.get_close_matches(name, [*registered, *torchvision_names], n=1)
-        hint = "".join(f"; did you mean {match!r}?" for match in close)
-        raise UserError(f"network: {name!r} is none of {', '.join(registered)}, nor a network of torchvision{hint}")
+        hint = near(name, [*registered, *torchvision_names])
+        unknown = f"network: {name!r} is none of {', '.join(registered)}, nor a network of torchvision"
+        raise UserError("; ".join(filter(None, [unknown, hint])))
     if (in_channels, width) != (3, 1.0):
         raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
     if options:

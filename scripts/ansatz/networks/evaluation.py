@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ansatz.devices import autocast
+from ansatz.errors import UserError
 from ansatz.networks.layers import conv_layers
 
 
@@ -29,6 +30,38 @@ def forward(network: nn.Module, x: torch.Tensor, precision: str = "float32") -> 
     with autocast(x.device, precision):
         logits = network(x.contiguous(memory_format=torch.channels_last))
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) -> None:
+    """Refuse a network that does not map an image to one logit per class.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the CPU.
+    classes : int
+    channels, size : int
+        Channels and side of the image.
+
+    Raises
+    ------
+    UserError
+        If it does not take such an image, or its output has another shape.
+    """
+    image = f"images of {channels} x {size} x {size}"
+    with frozen(network), torch.no_grad():
+        try:
+            logits = forward(network, torch.zeros(1, channels, size, size))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).partition(";")[0]
+            raise UserError(f"network: cannot take {image}; change image_size ({reason})") from error
+    if logits.shape != (1, classes):
+        raise UserError(
+            f"network: returns {tuple(logits.shape)} for one of the {image}; it must return (1, {classes}), one logit "
+            "per class"
+        )
 
 
 def activation_bytes(network: nn.Module, image: torch.Tensor, precision: str = "float32") -> int:

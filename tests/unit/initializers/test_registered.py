@@ -61,7 +61,6 @@ WRONG = [
         "    weight.normal_(0, (2 / 18) ** 0.5, generator=generator)",
         "scale kaiming",
     ),
-    (checks.has_the_covariance_that_it_declares, "mine", '"kaiming"', '"kaming"', "has scale 'kaming'"),
     (
         checks.reads_only_what_it_declares,
         "plain",

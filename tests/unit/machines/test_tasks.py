@@ -8,7 +8,8 @@ from scipy.stats import kstest
 
 from ansatz.errors import UserError
 from ansatz.files.dataset import Dataset, Part
-from ansatz.machines.tasks import BAR, Task, bars, framed, images
+from ansatz.machines.task import Task
+from ansatz.machines.tasks import BAR, bars, framed, images
 
 SIZES = {"train": 300, "test": 200}
 TASKS = {"images": images, "framed": framed, "bars": bars}

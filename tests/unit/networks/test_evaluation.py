@@ -1,11 +1,13 @@
 """Pooling that repeats bit by bit on a GPU, and the memory of activations."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ansatz.networks.evaluation import activation_bytes
+from ansatz.errors import UserError
+from ansatz.networks.evaluation import activation_bytes, check_logits
 from ansatz.networks.layers import AveragePool
 
 
@@ -25,3 +27,34 @@ def test_activations_are_counted_per_image():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 5))
     kept = 4 * (3 * 8 * 8 + 4 * 6 * 6 + 4 * 3 * 3) + 8 * 4 * 3 * 3
     assert activation_bytes(network.eval(), torch.zeros(1, 3, 8, 8)) == kept
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 5)),
+            "cannot take images of 3 x 8 x 8; change i",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 9)),
+            "cannot take images of 3 x 8 x 8; change image_size (Calculated padded inp",
+        ),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),
+            r"returns \(1, 4\) for one of the images of 3 x 8 x 8; it mus",
+        ),
+        (nn.Conv2d(3, 5, 8), r"returns \(1, 5, 1, 1\) for one of the images of 3 x 8 x 8; it must return \(1, 5\)"),
+    ],
+)
+def test_a_network_without_a_logit_per_class_is_refused(network, line):
+    with pytest.raises(UserError, match=line.replace("(C", r"\(C")):
+        check_logits(network, 5, channels=3, size=8)
+
+
+def test_a_network_with_a_logit_per_class_is_left_as_it_was():
+    network = nn.Sequential(nn.Conv2d(3, 5, 8), nn.BatchNorm2d(5), nn.Flatten()).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    check_logits(network, 5, channels=3, size=8)
+    assert network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -1,6 +1,5 @@
 """How a mistake in a configuration is worded: one line with the key, the value and what would be right."""
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from ansatz.errors import near
 
 TYPES = {
     "int": "a whole number",
@@ -89,19 +90,6 @@ def rewritten(value: Any) -> str:
             continue
         return f"; write {text if '.' in text else text.replace('e', '.0e')} without quotes"
     return ""
-
-
-def nearest(name: Any, names: Iterable[str]) -> str | None:
-    """Return the name nearest to another, if any is near; case does not matter."""
-    lower = {other.lower(): other for other in names}
-    matches = difflib.get_close_matches(str(name).lower(), lower, n=1)
-    return lower[matches[0]] if matches else None
-
-
-def near(name: Any, names: Iterable[str]) -> str:
-    """Return the question whether the nearest of the names was meant, if one is near."""
-    match = nearest(name, names)
-    return f"did you mean {match!r}?" if match else ""
 
 
 def none_of(value: Any, names: Iterable[Any]) -> str:

@@ -7,11 +7,12 @@ from pydantic import Field, model_validator
 
 from ansatz import registry
 from ansatz.data.conventions import PHOTOGRAPHS
+from ansatz.errors import nearest
 from ansatz.training.config import Precision
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.datasets import DatasetOptions
 from ansatz.workflow.configuration.kernels import KernelExperiment
-from ansatz.workflow.configuration.mistakes import joined, mistake, nearest, unknown_key
+from ansatz.workflow.configuration.mistakes import joined, mistake, unknown_key
 from ansatz.workflow.configuration.sections import (
     Ansatz,
     EvolutionExperiment,

@@ -54,7 +54,7 @@ def checked(options: Mapping[str, Option], settings: Mapping[str, Any]) -> dict[
             values[key] = adapter(options[key]).validate_python(value)
         except ValidationError as error:
             raise under(key, error) from None
-    return values
+    return {key: values[key] for key in options if key in values}  # in the declared order, whatever the file's
 
 
 def completed(options: Mapping[str, Option], settings: Mapping[str, Any]) -> dict[str, Any]:

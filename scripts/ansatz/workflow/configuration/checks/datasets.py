@@ -1,6 +1,6 @@
 """Names of datasets, their options, and whether batches fit them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from ansatz import registry
 from ansatz.data.conventions import VALIDATION_SHARE
@@ -20,10 +20,24 @@ def wrong_datasets(configuration: Configuration) -> Iterator[str]:
         if options.size and not options.folder and name not in resized:
             resizable = ", ".join(resized)
             yield f"datasets.{name}.size: only for images of your own, with the key folder, and for {resizable}"
+        if name in registered or options.folder:
+            files = () if options.folder else registered[name].declared.get("files", ())
+            for key, value in (("url", options.url), ("sha256", options.sha256)):
+                yield from _wrong_archives(f"datasets.{name}.{key}", value, files)
     available = list(dict.fromkeys([*registered, *configuration.datasets]))
     for key, name in _datasets(configuration):
         if name not in available:
             yield f"{key}: {no_such('dataset', name, available)}"
+
+
+def _wrong_archives(key: str, value: str | Mapping[str, str] | None, files: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with values that are given for a dataset's archives."""
+    if value and not files:
+        yield f"{key}: the dataset has no archives; leave the key out"
+    elif isinstance(value, str) and len(files) > 1:
+        yield f"{key}: give one for each file: {', '.join(files)}"
+    elif isinstance(value, Mapping):
+        yield from (f"{key}: {none_of(file, files)}" for file in value if file not in files)
 
 
 def _datasets(configuration: Configuration) -> Iterator[tuple[str, str]]:

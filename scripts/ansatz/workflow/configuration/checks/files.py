@@ -42,6 +42,9 @@ def wrong_files(configuration: Configuration, directory: Path) -> Iterator[str]:
     for key, path in [*_files(configuration), *pictures]:
         if path and not (directory / str(path)).exists():
             yield f"{key}: {_absent(str(path), directory)}"
+    for name, source in configuration.sources.items():
+        if source.checkpoint and (directory / source.checkpoint.path).is_dir():
+            yield f"sources.{name}.checkpoint.path: {source.checkpoint.path!r} is a folder; name the file of weights"
     for key, picture in pictures:
         if (directory / str(picture)).is_dir():
             yield f"{key}: {picture!r} is a folder; name its images"

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from ansatz.workflow.configuration.mistakes import near
+from ansatz.errors import near
 from ansatz.workflow.configuration.model import Configuration
 
 CLASS = re.compile(r"^class (\w+_Weights)\(WeightsEnum\)", re.MULTILINE)
