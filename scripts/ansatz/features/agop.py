@@ -11,33 +11,33 @@ patch position ``p``. Then, following Beaglehole, Radhakrishnan, Pandit and Belk
 With groups, each group of filters sees patches of its own channels, and each has its own matrix.
 """
 
+import logging
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
-from torch.nn.grad import conv2d_input
 
 from ansatz.data.batches import Images
 from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
+from ansatz.features.gradients import gradients_of
 from ansatz.features.matrix import FeatureMatrix, grouped_weight
-from ansatz.networks.evaluation import activation_bytes, forward, frozen
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.evaluation import activation_bytes, frozen
+from ansatz.networks.layers import patch_shape
 from ansatz.seeds import derive_seed
 
+LOG = logging.getLogger(__name__)
 SHARES = 8  # of the probes; their scatter gives the standard error
-GRADIENT_BYTES = 2**26  # of all directions together at the fork: little compared with the activations of a batch
 
 
 @torch.inference_mode(False)
 def agop(
     network: nn.Module,
-    batches: Iterable[torch.Tensor],
+    batches: Iterable[Any],
     *,
     probes: int | None = None,
     seed: int = 0,
@@ -54,9 +54,11 @@ def agop(
     ----------
     network : nn.Module
         Maps images (n, channels, height, width) to logits (n, classes), each image independently of the others. It runs
-        in evaluation mode. Its parameters and the images share one floating-point type and one device.
-    batches : iterable of Tensor
-        Images; the average is over all of them, the sum over patches and logits. See `batch_size`.
+        in evaluation mode, and is left as it was. Its output may hold the logits, as `ansatz.networks.evaluation`'s
+        `logits_of` finds them.
+    batches : iterable of Tensor or of (Tensor, ...); or Tensor
+        Images, as a `torch.utils.data.DataLoader` yields them, with or without labels, on the network's device and of
+        its type; or a single batch. The average is over all images, the sum over patches and logits. See `batch_size`.
     probes : int, optional
         None: exact, one direction per logit. K: each image's logits are combined with K random vectors ``v ~ N(0, I)``
         of its own; as ``E[v v.T] = I``, their mean is an unbiased estimate.
@@ -75,40 +77,43 @@ def agop(
     Returns
     -------
     dict of str to FeatureMatrix
-        By layer, factors (groups, out_channels / groups, patch) of the network's type; zero where no gradient arrives.
+        By layer, factors (groups, out_channels / groups, patch) of the network's type, at least float32. They are zero
+        at layers where no gradient arrives, which the log names: those that do not run, that run without gradients, or
+        whose outputs the network cuts from its graph.
 
     Raises
     ------
     UserError
-        If there are no images, a weight or a gradient is not finite, or an argument is out of range.
+        If there are no images, they do not fit the network, a parameter, an image or a gradient is not finite, or an
+        argument is out of range.
     """
     _check(network, probes, precision)
-    shares = min(probes or 1, SHARES)
-    moments = {name: _zeros(conv, shares) for name, conv in conv_layers(network).items()}
+    device_type = next((parameter.device.type for parameter in network.parameters()), "cpu")
     images = 0
-    with frozen(network), _gradients_in(precision, network), _second_moments(network) as sums:
-        for x in batches:
+    with torch.autocast(device_type, enabled=False), frozen(network), gradients_of(network, precision) as gradients:
+        layers = gradients.layers
+        moments = {name: _zeros(conv, min(probes or 1, SHARES)) for name, conv in layers.items()}
+        for x in [batches] if isinstance(batches, torch.Tensor) else batches:
+            x = _images(x, network, images)  # (n, channels, height, width)
             if not len(x):
                 continue
-            x = x.detach().clone().requires_grad_()  # (n, channels, height, width); also of inference mode
-            with torch.enable_grad():
-                logits = forward(network, x)  # (n, classes)
-            if logits.dim() != 2:
-                raise UserError(f"AGOP: the network must return logits (n, classes); it returns {tuple(logits.shape)}")
+            with _run_by(network, x):
+                logits = gradients.logits(x.clone())  # (n, classes); of a copy, which a network may change
             with _products_in(precision):
                 for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
-                    sums.into = {name: moment[share] for name, moment in moments.items()}
-                    _differentiate(logits, directions, x, sums.outputs)
+                    gradients.into = {name: moment[share] for name, moment in moments.items()}
+                    gradients.differentiate(logits, directions)
             images += len(x)
             del logits  # frees what the forward pass kept, before the next one
-            sums.outputs.clear()
-    if not images:
-        raise UserError("AGOP: there are no images to average over")
-    for name, moment in moments.items():
-        if not bool(torch.isfinite(moment).all()):
-            raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
-    count = images * (probes or 1)
-    return {name: _agop_matrix(conv, moments[name], count, probes) for name, conv in conv_layers(network).items()}
+        if not images:
+            raise UserError("AGOP: there are no images to average over")
+        for name, moment in moments.items():
+            if not bool(torch.isfinite(moment).all()):
+                raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
+        if unreached := gradients.unreached():
+            LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", ", ".join(unreached))
+        count = images * (probes or 1)
+        return {name: _agop_matrix(conv, moments[name], count, probes) for name, conv in layers.items()}
 
 
 def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator: Any) -> dict[str, FeatureMatrix]:
@@ -126,57 +131,58 @@ def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator:
     """
     first, _ = next(images.batches(1))
     batches = images.batches(batch_size(network, first, images.memory), images.sample(sample_size, seed=0))
-    return agop(network, (x for x, _ in batches), **estimator)
+    return agop(network, batches, **estimator)
 
 
 @torch.inference_mode(False)
 def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
     """Return the largest batch for which `agop` fits into `memory` bytes; `image` is (1, channels, height, width)."""
-    with frozen(network):
-        return max(1, memory // activation_bytes(network, image.detach().clone().requires_grad_()))
+    with frozen(network), gradients_of(network):
+        return max(1, memory // max(1, activation_bytes(network, image.detach().clone())))
 
 
 def _check(network: nn.Module, probes: int | None, precision: str) -> None:
     if precision not in PRECISIONS:
         raise UserError(f"AGOP: precision {precision!r} is none of {', '.join(PRECISIONS)}")
-    if probes is not None and probes < 1:
-        raise UserError(f"AGOP: {probes} probes; use at least 1, or None for the exact matrix")
-    for name, conv in conv_layers(network).items():
-        if not bool(torch.isfinite(conv.weight).all()):
-            raise UserError(f"AGOP: the weights of layer {name} are not finite; has the network diverged?")
+    if probes is not None and (isinstance(probes, bool) or not isinstance(probes, Integral) or probes < 1):
+        raise UserError(f"AGOP: {probes} probes; use a whole number of at least 1, or None for the exact matrix")
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise UserError("AGOP: traced and scripted networks hide their layers; use the network that was traced")
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if tensor.is_inference():
+            raise UserError(f"AGOP: {name} was made in inference mode, which keeps no gradients; use torch.no_grad()")
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"AGOP: {name} is not finite; has the network diverged?")
 
 
-class _Convolution(torch.autograd.Function):
-    """A convolution whose input's gradient is computed in bfloat16."""
-
-    @staticmethod
-    def forward(ctx: Any, conv: nn.Conv2d, rounded: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        ctx.conv, ctx.rounded, ctx.shape = conv, rounded, x.shape
-        return nn.Conv2d.forward(conv, x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
-        geometry = ctx.conv.stride, ctx.conv.padding, ctx.conv.dilation, ctx.conv.groups
-        gradient = conv2d_input(ctx.shape, ctx.rounded, gradients[0].bfloat16(), *geometry)
-        return None, None, gradient.to(gradients[0].dtype)
+def _images(batch: Any, network: nn.Module, count: int) -> torch.Tensor:
+    """Return the images of a batch, of which `count` came before."""
+    x = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(x, torch.Tensor) or x.dim() < 2:
+        what = f"a tensor {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise UserError(f"AGOP: a batch is {what}; it must be images (n, channels, height, width), or a tuple of them")
+    if not bool(torch.isfinite(x).all()):
+        raise UserError(f"AGOP: images {count} to {count + len(x) - 1} are not finite")
+    return x.detach()
 
 
 @contextmanager
-def _gradients_in(precision: str, network: nn.Module) -> Iterator[None]:
-    """Let convolutions compute gradients in this precision; their outputs stay those of float32."""
-    if precision == "float32":
+def _run_by(network: nn.Module, x: torch.Tensor) -> Iterator[None]:
+    """Report in one line that a network cannot take these images."""
+    try:
         yield
-        return
-    with ExitStack() as undo:
-        for conv in conv_layers(network).values():
-            plain = type(conv) is nn.Conv2d and "forward" not in vars(conv)
-            if (
-                plain and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
-            ):  # conv2d_input takes no other
-                rounded = partial(_Convolution.apply, conv, conv.weight.detach().bfloat16())
-                setattr(conv, "forward", rounded)  # noqa: B010  for mypy, to which a method is no attribute
-                undo.callback(delattr, conv, "forward")
-        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, NotImplementedError) as error:
+        types = {parameter.dtype for parameter in network.parameters()}
+        raise UserError(
+            f"AGOP: the network, of {' and '.join(map(_type_name, types))}, cannot take images {tuple(x.shape)} of "
+            f"{_type_name(x.dtype)}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _type_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @contextmanager
@@ -193,7 +199,8 @@ def _products_in(precision: str) -> Iterator[None]:
 
 def _zeros(conv: nn.Conv2d, shares: int) -> torch.Tensor:
     filters = conv.out_channels // conv.groups
-    return conv.weight.new_zeros(shares, conv.groups, filters, filters)
+    dtype = torch.promote_types(conv.weight.dtype, torch.float32)
+    return conv.weight.new_zeros(shares, conv.groups, filters, filters, dtype=dtype)
 
 
 def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int) -> Sequence[torch.Tensor]:
@@ -211,75 +218,8 @@ def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int)
     return torch.stack(drawn, dim=1).to(logits).tensor_split(min(probes, SHARES))
 
 
-class _SecondMoments:
-    """Sums of the second moments of the gradients at the convolutions' outputs.
-
-    Attributes
-    ----------
-    into : mapping of str to Tensor
-        The sums by layer, (groups, out/groups, out/groups).
-    outputs : dict of Node to int
-        The nodes of the last forward pass's graph that compute the outputs -> bytes of the output.
-    """
-
-    def __init__(self) -> None:
-        self.into: Mapping[str, torch.Tensor] = {}
-        self.outputs: dict[Node, int] = {}
-
-    def follow(self, layer: str, _conv: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
-        """Add the gradients of a convolution's output; by its node, as an in-place ReLU overwrites the *tensor*."""
-        if output.grad_fn is not None:  # None if the network computes without gradients
-            output.grad_fn.register_prehook(partial(self.add, layer))
-            self.outputs[output.grad_fn] = output.nbytes
-
-    def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
-        """Add the sum of ``g g.T`` over images and positions."""
-        into = self.into[layer]
-        z = gradients[0].movedim(-3, -1).flatten(0, -2)  # (N, out): no copy in channels-last memory
-        if len(into) == 1:
-            into[0].addmm_(z.mT, z)  # baddbmm_ would copy z
-        else:
-            z = z.unflatten(1, (len(into), -1)).transpose(0, 1)  # (groups, N, out/groups)
-            into.baddbmm_(z.mT, z)
-
-
-@contextmanager
-def _second_moments(network: nn.Module) -> Iterator[_SecondMoments]:
-    """Sum second moments at the outputs of a network's convolutions."""
-    sums = _SecondMoments()
-    with ExitStack() as undo:
-        for name, conv in conv_layers(network).items():
-            undo.callback(conv.register_forward_hook(partial(sums.follow, name)).remove)
-        yield sums
-
-
-def _differentiate(
-    logits: torch.Tensor, directions: torch.Tensor, x: torch.Tensor, outputs: Mapping[Node, int]
-) -> None:
-    """Differentiate the logits in these directions, (k, n, classes), back to the images x."""
-    if not outputs:
-        return
-    fork = _fork(logits, outputs)
-    # a gradient at the fork is about as large as the last convolution's output, which is next to it
-    chunk = max(1, GRADIENT_BYTES // max(1, list(outputs.values())[-1]))
-    for directions_at_once in directions.split(chunk):
-        (gradients,) = torch.autograd.grad(logits, [fork], directions_at_once, retain_graph=True, is_grads_batched=True)
-        for gradient in gradients:
-            torch.autograd.grad([fork], [x], gradient, retain_graph=True, allow_unused=True)
-
-
-def _fork(logits: torch.Tensor, outputs: Container[Node]) -> GradientEdge:
-    """Return the last edge that all gradients of the logits pass, before they branch or reach a convolution."""
-    edge = get_gradient_edge(logits)
-    while True:
-        following = [GradientEdge(node, number) for node, number in edge.node.next_functions if node is not None]
-        if len(following) != 1 or following[0].node in outputs:
-            return edge
-        (edge,) = following
-
-
 def _agop_matrix(conv: nn.Conv2d, sums: torch.Tensor, count: int, probes: int | None) -> FeatureMatrix:
-    weight = grouped_weight(conv)  # (groups, out/groups, patch)
+    weight = grouped_weight(conv).to(sums.dtype)  # (groups, out/groups, patch)
     # in float64: moments have few large and many vanishing eigenvalues, where LAPACK may not converge in float32
     moments = sums.double()  # (shares, groups, out/groups, out/groups)
     values, vectors = torch.linalg.eigh(moments.sum(0) / count)
@@ -293,7 +233,8 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
     """Return the relative standard error of ``W.T @ (sum of moments) @ W``, from the scatter of its terms.
 
     Term s comes from k_s of K probes, each of variance v. So the sum of ``|term_s - k_s / K * sum|²`` has expectation
-    ``v * (K - (sum of k_s²) / K)``, and the squared error of the sum is ``K * v``.
+    ``v * (K - (sum of k_s²) / K)``, and the squared error of the sum is ``K * v``. It is relative to the norm of the
+    exact matrix, whose square is that of the estimate less the squared error; infinite where nothing is left of it.
     """
     gram = weight @ weight.mT  # (groups, out/groups, out/groups)
 
@@ -307,4 +248,6 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
     if freedom == 0 or squared(total) == 0:
         return math.nan
     scatter = sum(squared(term - share * total) for term, share in zip(moments, shares, strict=True))
-    return math.sqrt(scatter / freedom / squared(total))
+    error = scatter / freedom
+    exact = squared(total) - error
+    return math.sqrt(error / exact) if exact > 0 else math.inf

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from ansatz.networks.evaluation import evaluating
 from ansatz.networks.layers import conv_layers, patch_shape
 
 Shape = tuple[int, int, int]  # of a patch: channels, rows, columns
@@ -64,8 +65,9 @@ class FeatureMatrix:
 
 def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
     """Return the neural feature matrix ``W.T @ W`` of every convolution, by layer."""
-    layers = conv_layers(network)
-    return {name: FeatureMatrix(grouped_weight(conv), patch_shape(conv)) for name, conv in layers.items()}
+    with evaluating(network):
+        layers = conv_layers(network)
+        return {name: FeatureMatrix(grouped_weight(conv), patch_shape(conv)) for name, conv in layers.items()}
 
 
 def grouped_weight(conv: nn.Conv2d) -> torch.Tensor:

@@ -1,10 +1,13 @@
 """Evaluate a network: its logits, the memory of its activations, and evaluation mode."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils import parametrize
 
 from ansatz.devices import autocast
 from ansatz.errors import UserError
@@ -25,11 +28,44 @@ def forward(network: nn.Module, x: torch.Tensor, precision: str = "float32") -> 
     Returns
     -------
     Tensor
-        (n, classes).
+        (n, classes). Where the network returns several outputs, its ``logits``, or else the first.
+
+    Raises
+    ------
+    UserError
+        If it returns no tensor.
     """
+    x = x.contiguous(memory_format=memory_format(network)) if x.dim() == 4 else x
     with autocast(x.device, precision):
-        logits = network(x.contiguous(memory_format=torch.channels_last))
+        logits = logits_of(network(x))
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def logits_of(output: Any) -> torch.Tensor:
+    """Return the logits in a network's output: the output itself, its ``logits``, or else the first of several.
+
+    Raises
+    ------
+    UserError
+        If there is no tensor there.
+    """
+    logits = output
+    if isinstance(output, Mapping):
+        logits = output.get("logits", next(iter(output.values()), None))
+    elif not isinstance(output, torch.Tensor):
+        logits = getattr(output, "logits", output[0] if isinstance(output, Sequence) and output else None)
+    if not isinstance(logits, torch.Tensor):
+        raise UserError(f"network: returns {type(output).__name__}; it must return logits, a tensor (n, classes)")
+    return logits
+
+
+def memory_format(network: nn.Module) -> torch.memory_format:
+    """Return the layout of images and filters in memory that is fastest and right.
+
+    Channels last is the fastest; but for a batch of one image, PyTorch's gradient of an instance norm is wrong there.
+    """
+    is_instance_norm = any(isinstance(module, _InstanceNorm) for module in network.modules())
+    return torch.contiguous_format if is_instance_norm else torch.channels_last
 
 
 def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) -> None:
@@ -94,20 +130,33 @@ def activation_bytes(network: nn.Module, image: torch.Tensor, precision: str = "
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode, with filters in channels-last memory and parameters without gradients."""
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode; weights that are computed, as by spectral norm, are computed once."""
     modes = {module: module.training for module in network.modules()}
-    trainable = {parameter: parameter.requires_grad for parameter in network.parameters()}
-    filters = {conv.weight: conv.weight.data for conv in conv_layers(network).values()}
     try:
-        network.eval().requires_grad_(False)
-        for weight, data in filters.items():
-            weight.data = data.contiguous(memory_format=torch.channels_last)
-        yield
+        network.eval()
+        with parametrize.cached():
+            yield
     finally:
-        for weight, data in filters.items():
-            weight.data = data
         for module, mode in modes.items():
-            module.train(mode)
-        for parameter, requires_grad in trainable.items():
-            parameter.requires_grad_(requires_grad)
+            module.training = mode
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode, with filters in its `memory_format` and parameters without gradients."""
+    trainable = {parameter: parameter.requires_grad for parameter in network.parameters()}
+    layout = memory_format(network)
+    with evaluating(network):
+        network.requires_grad_(False)
+        parameters = [conv.weight for conv in conv_layers(network).values() if isinstance(conv.weight, nn.Parameter)]
+        filters = {weight: weight.data for weight in parameters}
+        try:
+            for weight, data in filters.items():
+                weight.data = data.contiguous(memory_format=layout)
+            yield
+        finally:
+            for weight, data in filters.items():
+                weight.data = data
+            for parameter, requires_grad in trainable.items():
+                parameter.requires_grad_(requires_grad)

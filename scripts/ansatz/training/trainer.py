@@ -24,7 +24,7 @@ from ansatz.devices import compiles
 from ansatz.errors import UserError
 from ansatz.features.evolution import Snapshots
 from ansatz.files.tables import PARTS
-from ansatz.networks.evaluation import forward
+from ansatz.networks.evaluation import forward, memory_format
 from ansatz.seeds import derive_seed
 from ansatz.training.checkpoint import Checkpoint
 from ansatz.training.config import TrainingConfig
@@ -92,7 +92,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(images["train"]) // config.batch_size)
         if snapshots and (last := max(snapshots.steps, default=0)) > self.steps_per_epoch:
             raise UserError(f"{title}: steps: {last}, but an epoch has {self.steps_per_epoch} steps")
-        cast(Any, network).to(device=self.device, memory_format=torch.channels_last)  # torch 2.13 does not type this
+        cast(Any, network).to(device=self.device, memory_format=memory_format(network))  # torch 2.13 does not type this
         self.optimizer = Optimizer(network, config)
         self.run = Run()
 

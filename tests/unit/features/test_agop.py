@@ -12,13 +12,16 @@ from torch import nn
 from torch.nn.functional import unfold
 
 from ansatz.errors import UserError
-from ansatz.features.agop import _products_in, _SecondMoments, agop, batch_size
+from ansatz.features.agop import _products_in, agop, batch_size
 from ansatz.features.alignment import correlation, cosine
+from ansatz.features.gradients import Gradients
 from ansatz.features.matrix import FeatureMatrix, nfm
 from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
 from drawn_networks import networks, small_network
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def agop_by_definition(network, layer, images):
@@ -76,7 +79,7 @@ def test_neither_batches_nor_chunks_of_directions_change_the_result(case, probes
     """Each image has its own probes, and sums do not depend on how they are cut."""
     network, x = case
     whole = agop(network, [x], probes=probes)
-    with mock.patch("ansatz.features.agop.GRADIENT_BYTES", gradient_bytes):
+    with mock.patch("ansatz.features.gradients.GRADIENT_BYTES", gradient_bytes):
         cut = agop(network, x.split(1), probes=probes)
     for layer, matrix in whole.items():
         scale = float(matrix.dense().abs().max() + 1e-30)
@@ -121,7 +124,7 @@ def test_bfloat16_is_near_and_sums_in_float32():
     assert not any("forward" in vars(conv) for conv in conv_layers(network).values())
     gradients = torch.randn(1000, 4, 8, 8).bfloat16().float()  # whose products are exact, so that sums are tested
     z = gradients.double().movedim(1, -1).flatten(0, -2)
-    sums = _SecondMoments()
+    sums = Gradients(network)
     sums.into = {"layer": torch.zeros(1, 4, 4)}
     with _products_in("bfloat16"):
         sums.add("layer", (gradients,))
@@ -130,7 +133,7 @@ def test_bfloat16_is_near_and_sums_in_float32():
 
 def test_the_batch_is_as_large_as_the_memory_allows():
     network, x = small_network()
-    per_image = 8 * (3 * 8 * 8 + 4 * 6 * 6 + 6 * 4 * 4)  # inputs of convolutions, which are also outputs of ReLU
+    per_image = 8 * (4 * 6 * 6 + 6 * 4 * 4)  # outputs of ReLU, one of them the input of the second convolution
     assert batch_size(network, x[:1], 1) == 1
     assert batch_size(network, x[:1], 10**6) == 10**6 // per_image
 
@@ -252,7 +255,8 @@ def test_a_network_without_convolutions_or_without_gradients_has_nothing_to_show
     ("arguments", "message"),
     [
         ({"precision": "float16"}, "precision 'float16' is none of float32, bfloat16"),
-        ({"probes": 0}, "0 probes; use at least 1"),
+        ({"probes": 0}, "0 probes; use a whole number of at least 1"),
+        ({"probes": 2.5}, "2.5 probes; use a whole number of at least 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
@@ -266,16 +270,27 @@ def test_no_images_are_refused():
         agop(small_network()[0], [])
 
 
-def test_gradients_that_are_not_finite_are_refused():
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("name", ["2.weight", "0.bias", "1.running_mean"])
+def test_parameters_that_are_not_finite_are_refused(name, value):
+    """ReLU hides some of them: the matrices would be finite."""
     network, x = small_network()
+    network.insert(1, nn.BatchNorm2d(4).double())
+    network[3] = nn.Conv2d(4, 6, 3).double()
+    network.state_dict()[name.replace("2.", "3.")][0] = value
+    with pytest.raises(UserError, match=f"AGOP: {name.replace('2.', '3.')} is not finite; has the network diverged"):
+        agop(network, [x])
+
+
+def test_images_and_gradients_that_are_not_finite_are_refused():
+    network, x = small_network()
+    x[4, 0, 0, 0] = math.nan
+    with pytest.raises(UserError, match="AGOP: images 4 to 5 are not finite"):
+        agop(network, [x[:4], x[4:]])
     with torch.no_grad():
-        network[-1].weight[0] = math.inf
+        network[-1].weight[0] = 1e200
     with pytest.raises(UserError, match="the gradients at layer 0 are not finite"):
-        agop(network, [x])
-    with torch.no_grad():
-        network[2].weight[0] = math.nan
-    with pytest.raises(UserError, match="the weights of layer 2 are not finite"):
-        agop(network, [x])
+        agop(network, [x[:4]])
 
 
 def test_no_dense_matrix_of_a_vgg_is_made(monkeypatch):

@@ -1,0 +1,214 @@
+"""The gradients of logits by the outputs of a network's convolutions, and their second moments.
+
+The graph that is differentiated starts at the convolutions' own outputs: an output that no earlier convolution's
+gradient passes through starts it. So neither the images nor what a network does to them before a convolution need have
+gradients: they may be whole numbers, be changed in place, or come from layers that run without gradients.
+"""
+
+import sys
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.nn.grad import conv2d_input
+from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import CheckpointFunction
+
+from ansatz.errors import UserError
+from ansatz.networks.evaluation import forward
+from ansatz.networks.layers import conv_layers
+
+GRADIENT_BYTES = 2**26  # of all directions together at the fork: little compared with the activations of a batch
+
+
+class Gradients(TorchFunctionMode):
+    """Follows the outputs of a network's convolutions, and adds up the second moments of the gradients there.
+
+    Also outputs of ``conv2d`` with a convolution's weight, where the network calls this function itself.
+
+    Attributes
+    ----------
+    into : mapping of str to Tensor
+        The sums by layer, (groups, out/groups, out/groups).
+    outputs : dict of Node to int
+        The nodes of the last forward pass's graph that compute the outputs -> bytes of the output.
+    reached : set of str
+        The layers at which a gradient has arrived.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.layers = network, conv_layers(network)
+        self.into: Mapping[str, torch.Tensor] = {}
+        self.outputs: dict[Node, int] = {}
+        self.reached: set[str] = set()
+        self._inside = False  # of a convolution's own forward
+        self._anchor = torch.zeros((), requires_grad=True)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits of images, (n, classes), with the graph from the convolutions' outputs on.
+
+        Raises
+        ------
+        UserError
+            If the network cannot take the images, or its output is no such tensor.
+        """
+        self.outputs.clear()
+        self._anchor = torch.zeros((), device=x.device, requires_grad=True)
+        with torch.enable_grad(), self:
+            logits = forward(self.network, x)
+        if logits.dim() != 2 or not logits.shape[1]:
+            raise UserError(f"AGOP: the network must return logits (n, classes); it returns {tuple(logits.shape)}")
+        return logits
+
+    def differentiate(self, logits: torch.Tensor, directions: torch.Tensor) -> None:
+        """Differentiate the logits in these directions, (k, n, classes), back to where the graph starts."""
+        if not self.outputs or logits.grad_fn is None:
+            return
+        fork = _fork(logits, self.outputs)
+        # a gradient at the fork is about as large as the last convolution's output, which is next to it
+        chunk = max(1, GRADIENT_BYTES // max(1, list(self.outputs.values())[-1]))
+        for directions_at_once in directions.split(chunk):
+            for gradient in _at_fork(logits, fork, directions_at_once):
+                torch.autograd.grad([fork], [self._anchor], gradient, retain_graph=True, allow_unused=True)
+
+    def unreached(self) -> list[str]:
+        """Return the layers at which no gradient has arrived."""
+        return [layer for layer in self.layers if layer not in self.reached]
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Follow a convolution that the network computes itself, with the weight of one of its layers."""
+        output = function(*args, **(kwargs or {}))
+        if function is torch.conv2d and not self._inside:
+            weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
+            for layer, conv in self.layers.items():
+                if conv.weight is weight:
+                    return self._follow(layer, output)
+        return output
+
+    def run(self, layer: str, compute: Callable[..., torch.Tensor], *inputs: Any, **options: Any) -> torch.Tensor:
+        """Run a convolution in place of its own forward: hooks of the user's then see its output, and come after."""
+        before, self._inside = self._inside, True
+        try:
+            output = compute(*inputs, **options)
+        finally:
+            self._inside = before
+        return self._follow(layer, output)
+
+    def _follow(self, layer: str, output: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients of an output; by its node, as an in-place ReLU overwrites the *tensor*."""
+        if not _descends_from(output.grad_fn, self.outputs):
+            output = _Start.apply(self._anchor, output.detach())
+        if output.grad_fn is not None:  # None where the network computes without gradients
+            output.grad_fn.register_prehook(partial(self.add, layer))
+            self.outputs[output.grad_fn] = output.nbytes
+        return output
+
+    def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
+        """Add the sum of ``g g.T`` over images and positions."""
+        into = self.into[layer]
+        self.reached.add(layer)
+        z = gradients[0].movedim(-3, -1).flatten(0, -2).to(into.dtype)  # (N, out): no copy in channels-last memory
+        if len(into) == 1:
+            into[0].addmm_(z.mT, z)  # baddbmm_ would copy z
+        else:
+            z = z.unflatten(1, (len(into), -1)).transpose(0, 1)  # (groups, N, out/groups)
+            into.baddbmm_(z.mT, z)
+
+
+class _Start(torch.autograd.Function):
+    """The identity, at which the graph starts: the gradients that arrive end at the anchor, a scalar."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        ctx.mark_dirty(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0].new_zeros(()), None
+
+
+class _Rounded(torch.autograd.Function):
+    """A convolution whose input's gradient is computed in bfloat16."""
+
+    @staticmethod
+    def forward(ctx: Any, conv: nn.Conv2d, rounded: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        ctx.conv, ctx.rounded, ctx.shape = conv, rounded, x.shape
+        return nn.Conv2d.forward(conv, x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[None, None, torch.Tensor]:
+        geometry = ctx.conv.stride, ctx.conv.padding, ctx.conv.dilation, ctx.conv.groups
+        gradient = conv2d_input(ctx.shape, ctx.rounded, gradients[0].bfloat16(), *geometry)
+        return None, None, gradient.to(gradients[0].dtype)
+
+
+@contextmanager
+def gradients_of(network: nn.Module, precision: str = "float32") -> Iterator[Gradients]:
+    """Follow the convolutions of a network; with bfloat16, they compute gradients in it, and outputs as always."""
+    gradients = Gradients(network)
+    with ExitStack() as undo:
+        if "torch._dynamo" in sys.modules:  # compiled modules run uncompiled, so that what is in them can be followed
+            undo.enter_context(torch.compiler.set_stance("force_eager"))
+        undo.enter_context(patch.object(CheckpointFunction, "apply", _run_now))
+        for layer, conv in gradients.layers.items():
+            own = vars(conv).get("forward")  # of this one module, not of its class
+            compute = own or conv.forward
+            plain = type(conv) is nn.Conv2d and not own and type(conv.weight) is nn.Parameter
+            if precision == "bfloat16" and plain and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
+                compute = partial(_Rounded.apply, conv, conv.weight.detach().bfloat16())  # conv2d_input takes no other
+            undo.callback(_restore, conv, own)
+            setattr(conv, "forward", partial(gradients.run, layer, compute))  # noqa: B010  a method, for mypy
+        yield gradients
+
+
+def _run_now(function: Callable[..., Any], _preserve: bool, *inputs: Any) -> Any:
+    """Run what a network checkpoints in the reentrant way, inside of which no graph can be followed."""
+    return function(*inputs)
+
+
+def _restore(conv: nn.Conv2d, own: Any) -> None:
+    delattr(conv, "forward")
+    if own:
+        setattr(conv, "forward", own)  # noqa: B010
+
+
+def _at_fork(logits: torch.Tensor, fork: GradientEdge, directions: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the gradients at the fork in each of the directions (k, n, classes)."""
+    differentiate = partial(torch.autograd.grad, logits, [fork], retain_graph=True)
+    gradients: Iterable[torch.Tensor]
+    try:
+        (gradients,) = differentiate(directions, is_grads_batched=True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # a function of the network's own cannot be differentiated in all directions at once
+        gradients = (differentiate(direction)[0] for direction in directions)
+    yield from gradients
+
+
+def _descends_from(node: Node | None, outputs: Container[Node]) -> bool:
+    """Return whether a node's gradients pass one of the outputs."""
+    seen, following = set(), [node] if node else []
+    while following:
+        if (node := following.pop()) in outputs:
+            return True
+        seen.add(node)
+        following += [other for other, _ in node.next_functions if other is not None and other not in seen]
+    return False
+
+
+def _fork(logits: torch.Tensor, outputs: Container[Node]) -> GradientEdge:
+    """Return the last edge that all gradients of the logits pass, before they branch or reach a convolution."""
+    edge = get_gradient_edge(logits)
+    while edge.node not in outputs:
+        following = [GradientEdge(node, number) for node, number in edge.node.next_functions if node is not None]
+        if len(following) != 1 or following[0].node in outputs:
+            return edge
+        (edge,) = following
+    return edge
