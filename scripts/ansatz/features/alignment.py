@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from ansatz.features.matrix import FeatureMatrix, shape_text
 from ansatz.files.tables import COMPARED
 
@@ -19,15 +21,9 @@ def cosine(a: FeatureMatrix, b: FeatureMatrix) -> float:
 def correlation(a: FeatureMatrix, b: FeatureMatrix) -> float:
     """Return the Pearson correlation of two feature matrices over their entries; computed from the factors.
 
-    With ``s = sum of entries = |F 1|²`` and N entries, the centred inner product is ``<A, B> - s_A s_B / N``.
-    NaN if all entries of one of the matrices are equal.
+    NaN if all entries of one of the matrices are equal, up to rounding.
     """
-    entries = a.factor.shape[0] * a.factor.shape[2] ** 2
-
-    def centred(x: FeatureMatrix, y: FeatureMatrix) -> float:
-        return _inner(x, y) - _sum(x) * _sum(y) / entries
-
-    return _normalized(centred(a, b), centred(a, a), centred(b, b))
+    return _normalized(_centred(a, b), *(_spread(matrix) for matrix in (a, b)))
 
 
 def compare(
@@ -74,9 +70,33 @@ def _inner(a: FeatureMatrix, b: FeatureMatrix) -> float:
     return (a.factor.double() @ b.factor.double().mT).square().sum().item()
 
 
-def _sum(matrix: FeatureMatrix) -> float:
-    return matrix.factor.double().sum(2).square().sum().item()
+def _centred(a: FeatureMatrix, b: FeatureMatrix) -> float:
+    """Return the inner product of two matrices whose entries are centred, without subtracting large numbers.
+
+    With m the means of a factor's rows and ``F' = F - m 1.T``, a group's matrix is ``|m|² 1 1.T + 1 u.T + u 1.T +
+    F'.T F'``, with ``u = F'.T m``. As F' and u sum to 0, the four terms are orthogonal, to those of the other matrix
+    too; so only the first is centred, over groups, of which it is the mean entry.
+    """
+    (mean_a, u_a, rows_a), (mean_b, u_b, rows_b) = _parts(a), _parts(b)
+    patch = a.factor.shape[2]
+    means = patch**2 * ((mean_a - mean_a.mean()) * (mean_b - mean_b.mean())).sum()
+    return (means + 2 * patch * (u_a * u_b).sum() + (rows_a @ rows_b.mT).square().sum()).item()
+
+
+def _parts(matrix: FeatureMatrix) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return ``|m|²`` (groups,), u (groups, patch) and F' (groups, rank, patch) of `_centred`."""
+    factor = matrix.factor.double()
+    means = factor.mean(2, keepdim=True)  # (groups, rank, 1)
+    rows = factor - means
+    return means.square().sum((1, 2)), (rows.mT @ means).squeeze(2), rows
+
+
+def _spread(matrix: FeatureMatrix) -> float:
+    """Return the inner product of a centred matrix with itself; 0 where it is but rounding."""
+    spread = _centred(matrix, matrix)
+    rounding = matrix.factor.shape[2] * torch.finfo(torch.float64).eps
+    return spread if spread > rounding**2 * _inner(matrix, matrix) else 0.0
 
 
 def _normalized(ab: float, aa: float, bb: float) -> float:
-    return ab / math.sqrt(aa * bb) if aa > 0 and bb > 0 else math.nan
+    return ab / (math.sqrt(aa) * math.sqrt(bb)) if aa > 0 and bb > 0 else math.nan

@@ -248,7 +248,7 @@ class Plan:
     def curves(self) -> list[str]:
         """The figures over epochs: those that are always drawn, and one for each further metric."""
         study = self.configuration.initialization
-        return [*names("curves"), *(study.training.metrics if study else ())]
+        return list(dict.fromkeys([*names("curves"), *(study.training.metrics if study else ())]))
 
     def feature_learners(self, wildcards: Any) -> dict[str, Options]:
         """Return those of `machines` that learn features of a task, from the wildcard ``task``."""

@@ -1,5 +1,10 @@
 """Cosine and correlation of feature matrices, and their comparison before and after training, with dense matrices."""
 
+import math
+import operator
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +14,7 @@ from torch import nn
 
 from ansatz.features.agop import agop
 from ansatz.features.alignment import compare, correlation, cosine
-from ansatz.features.matrix import nfm
+from ansatz.features.matrix import FeatureMatrix, nfm
 from ansatz.files.tables import COMPARED
 from drawn_networks import drawn_matrix, sizes_of_matrices
 
@@ -21,6 +26,41 @@ def test_correlation_and_cosine_are_those_of_the_dense_matrices(shape, other_ran
     x, y = a.dense().numpy().ravel(), b.dense().numpy().ravel()
     assert correlation(a, b) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
     assert cosine(a, b) == pytest.approx(x @ y / np.linalg.norm(x) / np.linalg.norm(y), abs=1e-10)
+
+
+@given(sizes_of_matrices, st.sampled_from([1e-1, 1e-4, 1e-7]))
+def test_nearly_constant_matrices_keep_their_digits(shape, size):
+    """Against exact arithmetic: whole numbers, whose products and sums need no rounding, and fractions."""
+    groups, rank, patch, seed = shape
+    rng = np.random.default_rng(seed)
+    count = round(1 / size)
+    exact, matrices = [], []
+    for _ in range(2):
+        rows = rng.integers(-9, 10, (groups, rank, patch))
+        rows = rows + count * rng.integers(1, 3, (groups, rank, 1))  # nearly the same in all columns
+        dense = np.array(
+            [[[sum(int(x) * int(y) for x, y in zip(*pair, strict=True)) for pair in product(f.T, f.T)] for f in rows]],
+            dtype=object,
+        ).ravel()
+        exact.append([Fraction(int(value)) - Fraction(int(dense.sum()), len(dense)) for value in dense])
+        matrices.append(FeatureMatrix(torch.from_numpy(rows.astype(float)), (patch, 1, 1)))
+    (x, y), inner = exact, lambda x, y: sum(map(operator.mul, x, y))
+    if inner(x, x) and inner(y, y):
+        expected = float(inner(x, y)) / math.sqrt(inner(x, x)) / math.sqrt(inner(y, y))
+        assert correlation(*matrices) == pytest.approx(expected, abs=1e-7)
+    else:
+        assert math.isnan(correlation(*matrices))
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 7e-5, 1e8])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_constant_matrices_have_no_correlation(value, rank):
+    for dtype in (torch.float32, torch.float64):
+        constant = FeatureMatrix(torch.full((2, rank, 7), value, dtype=dtype), (7, 1, 1))
+        other = drawn_matrix(2, 3, 7, 0)
+        assert math.isnan(correlation(constant, other))
+        assert math.isnan(correlation(other, constant))
+        assert math.isnan(correlation(constant, constant))
 
 
 def test_what_is_compared_is_what_dense_matrices_give():
