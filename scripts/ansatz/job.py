@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from ansatz import registry
 from ansatz.errors import UserError
+from ansatz.interruption import SIGNALS
 
 LOG = logging.getLogger("ansatz")
 MACHINE_FAULTS = {
@@ -23,7 +24,6 @@ MACHINE_FAULTS = {
     errno.ENOENT,
 }
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages for a GPU and for the CPU
 
 

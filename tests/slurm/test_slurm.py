@@ -16,8 +16,8 @@ GRID = {
     "initialization": {
         "initializers": ["kaiming_uniform", "nfm"],
         "seeds": [0, 1],
-        "network": {"width": 0.25, "image_size": 32},
-        "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01},
+        "network": {"width": 0.0625, "image_size": 32},  # so small that it is saved about every two seconds
+        "training": {"epochs": 10, "batch_size": 16, "learning_rate": 0.01},
     },
 }
 ENOUGH = 3000  # MB, for a training and the snakemake around it
@@ -109,7 +109,7 @@ class Struck:
 
 @pytest.fixture(scope="module")
 def struck(cluster, make_clone):
-    """A grid each of whose trainings met a fault after its first epoch."""
+    """A grid each of whose trainings met a fault after its first checkpoint."""
     clone = make_clone("struck", settings={"set-resources": {"train": {"mem_mb": MEMORY}}}, **GRID)
     process, waiting = clone.start("--profile", "slurm", program=PROGRAM), dict(FAULTS)
     while process.poll() is None:
@@ -124,7 +124,7 @@ def struck(cluster, make_clone):
 
 def test_each_training_went_on_from_its_checkpoint(struck):
     for run in FAULTS:
-        assert "resuming after epoch 1 of 2" in log_of(struck.clone, run), run
+        assert "resuming after" in log_of(struck.clone, run), run
         assert sorted(path.name for path in run_folder(struck.clone, run).iterdir()) == ["metrics.csv", "summary.json"]
 
 

@@ -89,6 +89,8 @@ class Images:
             int64 (size,).
         """
         order = torch.arange(len(self)) if order is None else order
+        if not len(order):
+            return
         streamed = self.pool.nbytes > self.memory
         chunk = size * max(1, STREAMED // (size * self.pool[0].nbytes)) if streamed else size
         rows = self.rows[order.to(self.rows.device)].split(chunk)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from ansatz.files.atomic import atomic
 from ansatz.networks.weights import weights_fingerprint
 
 LOG = logging.getLogger(__name__)
+SHARE = 0.02  # of a training's time that saving its checkpoints may take
+SPEED = 2e8  # bytes per second that a disk is expected to write, until a save has been timed
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
-    """The file from which a training resumes, and what it must match.
+    """The file from which a training resumes, what it must match, and when it is due.
 
     Attributes
     ----------
@@ -31,6 +34,9 @@ class Checkpoint:
 
     path: Path
     key: str
+
+    def __post_init__(self) -> None:
+        self.expect(0)
 
     @classmethod
     def of(cls, path: str | Path, network: nn.Module, *values: Any, code: Sequence[str | Path] = ()) -> "Checkpoint":
@@ -52,10 +58,22 @@ class Checkpoint:
             digest.update(Path(file).read_bytes())
         return cls(Path(path), digest.hexdigest())
 
+    def expect(self, size: int) -> None:
+        """Start to count the time until the first save, which will write about `size` bytes."""
+        self._last, self._cost = time.perf_counter(), size / SPEED  # end of the last save; seconds that a save takes
+
+    @property
+    def due(self) -> bool:
+        """Whether the time since the last save pays for another one, which may take `SHARE` of it."""
+        return SHARE * (time.perf_counter() - self._last) >= self._cost
+
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state atomically: whenever the job is killed, this checkpoint or the previous one is left."""
+        start = time.perf_counter()
         with atomic(self.path) as temporary:
             torch.save({"key": self.key, **state}, temporary)
+        self._last = time.perf_counter()
+        self._cost = self._last - start
 
     def load(self) -> dict[str, Any] | None:
         """Return the state, or None if there is none to resume from; the log says why."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from ansatz.devices import compiles
 from ansatz.errors import UserError
 from ansatz.features.evolution import Snapshots
 from ansatz.files.tables import PARTS
+from ansatz.interruption import uninterrupted
 from ansatz.networks.evaluation import forward, memory_format
 from ansatz.seeds import derive_seed
 from ansatz.training.checkpoint import Checkpoint
@@ -49,7 +51,7 @@ class Trainer:
     seed : int
         Determines the order of the images and the dropout masks.
     checkpoint : Checkpoint, optional
-        Saved after each epoch, and resumed from.
+        Resumed from; saved when it is due, and when the training is interrupted.
     snapshots : Snapshots, optional
         What to record of the network: before training, at steps in the first epoch, and after each epoch.
     compile_cache : path, optional
@@ -95,23 +97,28 @@ class Trainer:
         cast(Any, network).to(device=self.device, memory_format=memory_format(network))  # torch 2.13 does not type this
         self.optimizer = Optimizer(network, config)
         self.run = Run()
+        self.averages, self.seconds = Averages(config.metrics, self.device), 0.0  # of the epoch in progress
 
     def train(self) -> Run:
         """Train from the checkpoint, if there is one, to the last epoch, or until a loss is not finite.
+
+        A KeyboardInterrupt, which `ansatz.job.job` raises on SIGTERM too, is raised between two steps, after a
+        checkpoint was saved.
 
         Returns
         -------
         Run
         """
         compiled = self._compiled()
-        self._resume()
-        if not self.run.rows:
-            self._take_snapshot(0)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            while len(self.run.rows) < self.config.epochs and not self.run.diverged:
-                self._add_row(self._train_epoch(compiled, len(self.run.rows) + 1))
+            self._resume()
+            try:
+                while len(self.run.rows) < self.config.epochs and not self.run.diverged:
+                    self._train_epoch(compiled)
+                    self._finish_epoch()
+            except KeyboardInterrupt:
                 self._save()
-                LOG.info("%s: %s", self.title, _log_line(self.run.rows[-1], self.config.epochs))
+                raise
         return self.run
 
     def test(self, epoch: Epoch = "best") -> dict[str, float]:
@@ -143,46 +150,62 @@ class Trainer:
             raise UserError(f"{self.title}: diverged in epoch {len(self.run.rows)}; lower its learning_rate")
         return self.run.summary(epoch, self.test(epoch))
 
-    def _train_epoch(self, compiled: nn.Module, epoch: int) -> dict[str, Any]:
-        """Train for an epoch; `compiled` is the network for full batches."""
-        images, config = self.images["train"], self.config
-        self.network.train()
-        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
-        order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(len(images))
-        averages, learning_rate = Averages(config.metrics, self.device), config.learning_rate_of(epoch)
-        start = time.perf_counter()
-        with _progress_bar(len(images), f"{self.title} {epoch}/{config.epochs}") as advance:
-            for step, (x, y) in enumerate(images.batches(config.batch_size, torch.from_numpy(order)), 1):
-                network = compiled if len(y) == config.batch_size else self.network
-                logits = forward(network, x, config.precision)  # (n, classes)
-                loss = cross_entropy(logits, y)
-                loss.backward()
-                self.optimizer.step(learning_rate)
-                averages.add(loss.detach() * len(y), logits.detach(), y)
-                advance(len(y))
-                if self.snapshots and epoch == 1 and step in self.snapshots.steps and step < self.steps_per_epoch:
-                    self._take_snapshot(step)
-                    self.network.train()
-        means = averages.compute()
-        seconds = time.perf_counter() - start
-        return {
-            "epoch": epoch,
-            **{f"train_{name}": value for name, value in means.items()},
-            "learning_rate": learning_rate,
-            "images_per_second": len(images) / seconds,
-            "seconds": seconds,
-        }
+    @property
+    def _step(self) -> int:
+        """The steps so far, from the start of the training."""
+        return len(self.run.rows) * self.steps_per_epoch + -(-self.averages.count // self.config.batch_size)
 
-    def _add_row(self, row: dict[str, Any]) -> None:
+    def _train_epoch(self, compiled: nn.Module) -> None:
+        """Train to the end of the epoch, from where it was interrupted; `compiled` is the network for full batches."""
+        images, config, epoch = self.images["train"], self.config, len(self.run.rows) + 1
+        done, start = self.averages.count, time.perf_counter() - self.seconds
+        if not done:
+            torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
+        order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(len(images))[done:]
+        self.network.train()
+        with _progress_bar(len(images), done, f"{self.title} {epoch}/{config.epochs}") as advance:
+            for x, y in images.batches(config.batch_size, torch.from_numpy(order)):
+                if self.snapshots and self._step in (0, *self.snapshots.steps):
+                    self._take_snapshot()
+                    self.network.train()
+                with uninterrupted():
+                    self._train_step(compiled if len(y) == config.batch_size else self.network, x, y)
+                    self.seconds = time.perf_counter() - start
+                advance(len(y))
+                if self.checkpoint and self.checkpoint.due:
+                    self._save()
+        self.averages.compute()  # waits for the device
+        self.seconds = time.perf_counter() - start
+
+    def _train_step(self, network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        logits = forward(network, x, self.config.precision)  # (n, classes)
+        loss = cross_entropy(logits, y)
+        loss.backward()
+        self.optimizer.step(self.config.learning_rate_of(len(self.run.rows) + 1))
+        self.averages.add(loss.detach() * len(y), logits.detach(), y)
+
+    def _finish_epoch(self) -> None:
         """Evaluate the network after an epoch, and add all this to the results."""
-        evaluation = self._evaluate()
-        row |= evaluation
+        epoch, evaluation = len(self.run.rows) + 1, self._evaluate()
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            **{f"train_{name}": value for name, value in self.averages.compute().items()},
+            "learning_rate": self.config.learning_rate_of(epoch),
+            "images_per_second": self.averages.count / self.seconds,
+            "seconds": self.seconds,
+            **evaluation,
+        }
         finite = all(math.isfinite(row.get(f"{part}_loss", 0)) for part in PARTS)
-        self.run.rows.append(row | {"status": "ok" if finite else "diverged"})
-        if self.run.best is self.run.rows[-1]:
-            self.run.best_weights = {name: value.cpu().clone() for name, value in self.network.state_dict().items()}
+        row["status"] = "ok" if finite else "diverged"
         if finite:
-            self._take_snapshot(row["epoch"] * self.steps_per_epoch, evaluation)
+            self._take_snapshot(evaluation)
+        with uninterrupted():
+            self.run.rows.append(row)
+            if self.run.best is row:
+                weights = self.network.state_dict()
+                self.run.best_weights = {name: value.cpu().clone() for name, value in weights.items()}
+            self.averages, self.seconds = Averages(self.config.metrics, self.device), 0.0
+        LOG.info("%s: %s", self.title, _log_line(row, self.config.epochs))
 
     def _evaluate(self) -> dict[str, float]:
         """Return the loss and metrics of the parts on which each epoch is evaluated, as columns of a row."""
@@ -193,24 +216,51 @@ class Trainer:
                 columns |= {f"{part}_{name}": value for name, value in means.items()}
         return columns
 
-    def _take_snapshot(self, step: int, evaluation: dict[str, float] | None = None) -> None:
-        """Take a snapshot, if any are wanted."""
-        if self.snapshots:
+    def _take_snapshot(self, evaluation: dict[str, float] | None = None) -> None:
+        """Take a snapshot, if any are wanted, unless an interrupted training has taken it."""
+        step, taken = self._step, self.run.snapshots
+        if self.snapshots and not (taken and taken[-1]["step"] == step):
             metrics = self._evaluate() if evaluation is None else evaluation
             epoch = step / self.steps_per_epoch
-            self.run.snapshots.append(self.snapshots.take(self.network, epoch=epoch, step=step, metrics=metrics))
+            taken.append(self.snapshots.take(self.network, epoch=epoch, step=step, metrics=metrics))
 
     def _save(self) -> None:
         if self.checkpoint:
-            state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state, "run": vars(self.run)}
-            self.checkpoint.save(state)
+            self.checkpoint.save(
+                {
+                    "network": self.network.state_dict(),
+                    "optimizer": self.optimizer.state,
+                    "run": vars(self.run),
+                    "epoch": {"sums": self.averages.sums, "count": self.averages.count, "seconds": self.seconds},
+                    "generators": [generator.get_state() for generator in self._generators],
+                }
+            )
 
     def _resume(self) -> None:
-        if self.checkpoint and (state := self.checkpoint.load()):
+        if self.checkpoint is None:
+            return
+        if state := self.checkpoint.load():
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state(state["optimizer"])
-            self.run = Run(**state["run"])
-            LOG.info("%s: resuming after epoch %d of %d", self.title, len(self.run.rows), self.config.epochs)
+            self.run, epoch = Run(**state["run"]), state["epoch"]
+            self.averages.sums.copy_(epoch["sums"])
+            self.averages.count, self.seconds = epoch["count"], epoch["seconds"]
+            for generator, saved in zip(self._generators, state["generators"], strict=True):
+                generator.set_state(saved)
+            epochs, images = len(self.run.rows), self.averages.count
+            where = f"after image {images} of epoch {epochs + 1}" if images else f"after epoch {epochs}"
+            LOG.info("%s: resuming %s of %d", self.title, where, self.config.epochs)
+        weights = list(self.network.state_dict().values())
+        tensors = [*weights, *weights, *chain(*self.optimizer.state.values())]  # the best weights are saved as well
+        self.checkpoint.expect(sum(tensor.nbytes for tensor in tensors))
+
+    @property
+    def _generators(self) -> list[torch.Generator]:
+        """The generators that dropout masks are drawn from."""
+        if self.device.type == "cpu":
+            return [torch.default_generator]
+        index = torch.cuda.current_device() if self.device.index is None else self.device.index
+        return [torch.default_generator, torch.cuda.default_generators[index]]
 
     def _compiled(self) -> nn.Module:
         """Return the network for full batches: compiled if the configuration asks for it or it pays off."""
@@ -226,14 +276,14 @@ class Trainer:
 
 
 @contextmanager
-def _progress_bar(total: int, label: str) -> Iterator[Callable[[int], object]]:
+def _progress_bar(total: int, done: int, label: str) -> Iterator[Callable[[int], object]]:
     """Yield a function that advances a bar by so many images; there is a bar on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label, unit="img", leave=False) as bar:
+    with tqdm(total=total, initial=done, desc=label, unit="img", leave=False) as bar:
         yield bar.update
 
 

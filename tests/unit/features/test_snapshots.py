@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ansatz.errors import UserError
-from ansatz.features.agop import agop
+from ansatz.features.agop import agop, agop_over
 from ansatz.features.evolution import Snapshots
 from ansatz.files.evolution import read_evolution, write_evolution
 from ansatz.training.checkpoint import Checkpoint
@@ -74,20 +74,21 @@ def test_a_snapshot_is_what_the_network_is_at_that_moment(images):
     torch.testing.assert_close(last["outputs"]["3"], network[:4](x)[0].detach())  # not what the ReLU after it leaves
 
 
-def test_a_resumed_training_has_the_same_snapshots(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize("call", [1, 2, 3, 5])
+def test_a_training_that_is_interrupted_in_a_snapshot_resumes_to_the_same_ones(images, tmp_path, monkeypatch, call):
+    """Snapshots are taken before training, after two steps, and after each of three epochs."""
     whole = trained(images, steps=(2,)).run
     checkpoint = Checkpoint.of(tmp_path / "checkpoint.pt", made_network(), "parameters")
-    save = Checkpoint.save
+    calls = iter(range(1, call + 1))
 
-    def killed(self, state):
-        save(self, state)
-        if len(state["run"]["rows"]) == 2:
+    def interrupted(*arguments, **options):
+        if next(calls, None) == call:
             raise KeyboardInterrupt
+        return agop_over(*arguments, **options)
 
-    monkeypatch.setattr(Checkpoint, "save", killed)
+    monkeypatch.setattr("ansatz.features.evolution.agop_over", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained(images, steps=(2,), checkpoint=checkpoint)
-    monkeypatch.undo()
     resumed = trained(images, steps=(2,), checkpoint=checkpoint).run
     assert [snapshot["step"] for snapshot in resumed.snapshots] == [snapshot["step"] for snapshot in whole.snapshots]
     for a, b in zip(whole.snapshots, resumed.snapshots, strict=True):

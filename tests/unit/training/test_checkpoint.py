@@ -1,9 +1,11 @@
 """Checkpoints: whole or not at all, and of nothing else than the training that they belong to."""
 
+import time
+
 import pytest
 import torch
 
-from ansatz.training.checkpoint import Checkpoint
+from ansatz.training.checkpoint import SHARE, SPEED, Checkpoint
 from made_images import made_network
 
 
@@ -20,6 +22,28 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_previous_one(tmp_path
         checkpoint.save({"epoch": 2})
     assert checkpoint.load()["epoch"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize(("step", "cost"), [(0.5, 3.0), (20.0, 20.0), (7.0, 0.1)])
+def test_saving_takes_at_most_its_share_of_the_time(tmp_path, monkeypatch, step, cost):
+    """Simulate a training that saves after each of 2,000 steps if that is due; times in seconds."""
+    now, saves = 0.0, 0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    def save(_state, path):
+        nonlocal now, saves
+        now, saves = now + cost, saves + 1
+        path.touch()
+
+    monkeypatch.setattr(torch, "save", save)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    checkpoint.expect(int(cost * SPEED))
+    for _ in range(2000):
+        now += step
+        if checkpoint.due:
+            checkpoint.save({})
+        assert saves * cost <= SHARE * now
+    assert saves > 0.8 * min(2000, SHARE * now / cost), "but not more seldom than it must"
 
 
 def test_a_foreign_or_broken_checkpoint_is_not_resumed_and_the_log_says_so(tmp_path, caplog):

@@ -1,5 +1,6 @@
 """A training against a plain PyTorch loop, and what interruptions and bad numbers do to it."""
 
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.files.tables import CLOCK, write_metrics
+from ansatz.job import job
 from ansatz.seeds import derive_seed
 from ansatz.training.checkpoint import Checkpoint
 from ansatz.training.config import OPTIMIZERS, TrainingConfig
@@ -102,33 +104,81 @@ class Killed(BaseException):
     pass
 
 
-def killed_after(monkeypatch, epochs):
-    """Let trainings be killed after so many epochs."""
-    train_epoch = Trainer._train_epoch
+def killed_after(monkeypatch, steps):
+    """Let trainings be killed after so many steps, of which each leaves a checkpoint."""
+    train_step, left = Trainer._train_step, iter(range(steps))
 
-    def killed(self, compiled, epoch):
-        if epoch > epochs:
+    def killed(self, *batch):
+        if next(left, None) is None:
             raise Killed
-        return train_epoch(self, compiled, epoch)
+        train_step(self, *batch)
 
-    monkeypatch.setattr(Trainer, "_train_epoch", killed)
+    monkeypatch.setattr(Trainer, "_train_step", killed)
+    monkeypatch.setattr("ansatz.training.checkpoint.SHARE", np.inf)
+
+
+def assert_resumes_to(whole, images, checkpoint, config=CONFIG):
+    resumed = Trainer(made_network(), images, config, seed=0, checkpoint=checkpoint).train()
+    pd.testing.assert_frame_equal(numbers(resumed), numbers(whole), check_exact=True)
+    assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
 
 
 CHANGES = [{"momentum": 0.0}, *[{"optimizer": name} for name in OPTIMIZERS]]
 
 
-@pytest.mark.parametrize(("after", "changes"), [(1, {}), (3, {}), *[(2, changes) for changes in CHANGES]])
-def test_a_killed_training_resumes_to_bit_identical_numbers(images, tmp_path, monkeypatch, after, changes):
+@pytest.mark.parametrize(("steps", "changes"), [(1, {}), (7, {}), (27, {}), *[(10, changes) for changes in CHANGES]])
+def test_a_killed_training_resumes_to_bit_identical_numbers(images, tmp_path, monkeypatch, steps, changes):
+    """An epoch has 7 steps."""
     config = replace(CONFIG, **changes)
     whole = Trainer(made_network(), images, config, seed=0).train()
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
-    killed_after(monkeypatch, after)
+    killed_after(monkeypatch, steps)
     with pytest.raises(Killed):
         Trainer(made_network(), images, config, seed=0, checkpoint=checkpoint).train()
     monkeypatch.undo()
-    resumed = Trainer(made_network(), images, config, seed=0, checkpoint=checkpoint).train()
-    pd.testing.assert_frame_equal(numbers(resumed), numbers(whole), check_exact=True)
-    assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
+    assert_resumes_to(whole, images, checkpoint, config)
+
+
+def interrupted_at(network, call, training):
+    """Let SIGTERM arrive at so many a forward pass of these, behind the dropout and before the last layer."""
+    calls = iter(range(call))
+
+    def interrupt(module, _inputs):
+        if module.training is training and next(calls, None) == call - 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    network[4].register_forward_pre_hook(interrupt)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("call", "training", "resumed"),
+    [
+        (3, True, "after image 24 of epoch 1 of 4"),
+        (7, True, "after image 50 of epoch 1 of 4"),
+        (8, True, "after image 8 of epoch 2 of 4"),
+        (1, False, "after image 50 of epoch 1 of 4"),
+    ],
+)
+def test_an_interrupted_training_completes_its_step_and_resumes_there(
+    images, tmp_path, monkeypatch, call, training, resumed
+):
+    whole = Trainer(made_network(), images, CONFIG, seed=0).train()
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    monkeypatch.setattr("ansatz.training.checkpoint.SHARE", 0)
+    network = interrupted_at(made_network(), call, training)
+    with pytest.raises(SystemExit), job(tmp_path / "log"):
+        Trainer(network, images, CONFIG, seed=0, checkpoint=checkpoint).train()
+    with job(tmp_path / "log"):
+        assert_resumes_to(whole, images, checkpoint)
+    assert f"resuming {resumed}\n" in (tmp_path / "log").read_text()
+
+
+def test_a_training_that_is_not_interrupted_saves_nothing_until_that_is_due(images, tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    monkeypatch.setattr("ansatz.training.checkpoint.SHARE", 0)
+    Trainer(made_network(), images, CONFIG, seed=0, checkpoint=checkpoint).train()
+    assert not checkpoint.path.exists()
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_a_row_that_says_so(images, tmp_path):
