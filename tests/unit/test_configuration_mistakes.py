@@ -108,6 +108,10 @@ MISTAKES = {
         {"datasets": {"digits": {"url": "http://a"}}},
         "config.datasets.digits.url: the dataset has no archives; leave the key out",
     ),
+    "an address with a password": (
+        {"datasets": {"cifar10": {"url": "https://ada:secret@example.org/cifar.tar.gz"}}},
+        "config.datasets.cifar10.url: holds a name or password, which logs and results would show; put them into ",
+    ),
     "one address for several archives": (
         {"datasets": {"mnist": {"url": "http://a"}}},
         "config.datasets.mnist.url: give one for each file: train-images-idx3-ubyte.gz, ",

@@ -4,16 +4,19 @@ Nothing in an archive is read before its checksum has matched.
 """
 
 import logging
+import stat
 import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
+from ansatz.data.conventions import PASSWORD, holds_password
 from ansatz.errors import UserError
 from ansatz.files.atomic import atomic, disk_is_full
 from ansatz.files.hashing import checksum
@@ -43,9 +46,11 @@ class Archive:
     sha256: str
 
     def __post_init__(self) -> None:
-        """Refuse a name that leads out of the folder of archives."""
+        """Refuse a name that leads out of the folder of archives, and an address that logs should not show."""
         if PurePosixPath(self.file).name != self.file:
             raise UserError(f"{self.file!r} is no name of an archive; put the rest of its path into the address")
+        if holds_password(self.url):
+            raise UserError(f"{self.file}: its address {PASSWORD}")
 
 
 def published_archives(name: str) -> list[Archive]:
@@ -173,7 +178,9 @@ def _download(url: str, to: Path) -> None:
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack a .zip, .tar or .tar.gz into a folder; members that would be written outside it are refused.
+    """Unpack a .zip, .tar or .tar.gz into a folder.
+
+    Members that would be written outside it are refused, and so are links, which may lead others outside.
 
     Raises
     ------
@@ -184,17 +191,28 @@ def unpack(archive: Path, into: Path) -> None:
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as packed:
-                for member in packed.namelist():
-                    path = PurePosixPath(member)
-                    if path.is_absolute() or ".." in path.parts or "\\" in member:
-                        raise UserError(f"{archive}: member {member!r} would be written outside the folder; refused")
+                for member in packed.infolist():
+                    _refuse_unsafe(archive, member.filename, is_link=stat.S_ISLNK(member.external_attr >> 16))
                 packed.extractall(into)
         else:
             with tarfile.open(archive) as packed_tar:
-                packed_tar.extractall(into, filter="data")
+                packed_tar.extractall(into, filter=partial(_safe_member, archive))
     except tarfile.FilterError as error:
         raise UserError(f"{archive}: {error}; refused") from error
     except UNREADABLE as error:
         if disk_is_full(error, into):
             raise UserError(f"{archive}: no space left in {into} to unpack it") from error
         raise UserError(f"{archive}: not a complete zip or tar archive ({error})") from error
+
+
+def _safe_member(archive: Path, member: tarfile.TarInfo, into: str) -> tarfile.TarInfo:
+    _refuse_unsafe(archive, member.name, is_link=member.issym() or member.islnk())
+    return tarfile.data_filter(member, into)
+
+
+def _refuse_unsafe(archive: Path, member: str, *, is_link: bool) -> None:
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts or "\\" in member:
+        raise UserError(f"{archive}: member {member!r} would be written outside the folder; refused")
+    if is_link:
+        raise UserError(f"{archive}: member {member!r} is a link; refused")

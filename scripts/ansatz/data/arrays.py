@@ -1,56 +1,14 @@
-"""Small photographs, published as arrays: CIFAR, SVHN, STL-10."""
+"""Small photographs, published as arrays: SVHN, STL-10."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ansatz.data.archives import unpack
 from ansatz.data.bundled import DIGITS
-from ansatz.data.raw import RawDataset
+from ansatz.data.raw import RawDataset, whole
 from ansatz.files.dataset import Part
 from ansatz.registry import dataset
-
-
-def _unchecked(name: str) -> Any:
-    """Return a dataset of torchvision without its check of the unpacked files.
-
-    It accepts only the full archives; the checksum of the configured archive has been checked already.
-    """
-    from torchvision import datasets
-
-    return type(name, (getattr(datasets, name),), {"_check_integrity": lambda self: True})
-
-
-def _cifar(name: str, folder: Path, archive: str) -> RawDataset:
-    unpack(folder / archive, folder)
-    train, test = (_unchecked(name)(folder, train=train) for train in (True, False))
-    parts = [Part(half.data.transpose(0, 3, 1, 2), np.array(half.targets, np.int64)) for half in (train, test)]
-    return RawDataset(train.classes, parts[0], test=parts[1])
-
-
-@dataset(
-    "https://www.cs.toronto.edu/~kriz",
-    {"cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"},
-    images="50,000 + – + 10,000",
-    classes=10,
-    pixels="32",
-)
-def cifar10(folder: Path) -> RawDataset:
-    """CIFAR-10: things and animals."""
-    return _cifar("CIFAR10", folder, "cifar-10-python.tar.gz")
-
-
-@dataset(
-    "https://www.cs.toronto.edu/~kriz",
-    {"cifar-100-python.tar.gz": "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"},
-    images="50,000 + – + 10,000",
-    classes=100,
-    pixels="32",
-)
-def cifar100(folder: Path) -> RawDataset:
-    """CIFAR-100: things and animals, with the fine labels."""
-    return _cifar("CIFAR100", folder, "cifar-100-python.tar.gz")
 
 
 @dataset(
@@ -65,9 +23,14 @@ def cifar100(folder: Path) -> RawDataset:
 )
 def svhn(folder: Path) -> RawDataset:
     """SVHN: digits of house numbers."""
-    halves = (_unchecked("SVHN")(folder, split=split) for split in ("train", "test"))
-    train, test = (Part(half.data, np.asarray(half.labels, np.int64)) for half in halves)
-    return RawDataset(DIGITS, train, test=test)
+    from scipy.io import loadmat
+
+    parts = {}
+    for part in ("train", "test"):
+        stored = loadmat(folder / f"{part}_32x32.mat")
+        labels = stored["y"].ravel()
+        parts[part] = Part(stored["X"].transpose(3, 2, 0, 1), np.where(labels == 10, 0, labels))  # 10 is the digit 0
+    return RawDataset(DIGITS, **parts)
 
 
 @dataset(
@@ -80,6 +43,8 @@ def svhn(folder: Path) -> RawDataset:
 def stl10(folder: Path) -> RawDataset:
     """STL-10: things and animals; the labelled images."""
     unpack(folder / "stl10_binary.tar.gz", folder)
-    train, test = (_unchecked("STL10")(folder, split=split) for split in ("train", "test"))
-    parts = [Part(half.data, half.labels.astype(np.int64)) for half in (train, test)]
-    return RawDataset(train.classes, parts[0], test=parts[1])
+    root, parts = folder / "stl10_binary", {}
+    for part in ("train", "test"):
+        images = np.fromfile(root / f"{part}_X.bin", np.uint8).reshape(-1, 3, 96, 96).swapaxes(2, 3)  # by columns
+        parts[part] = Part(images, whole(np.fromfile(root / f"{part}_y.bin", np.uint8)) - 1)
+    return RawDataset((root / "class_names.txt").read_text().splitlines(), **parts)

@@ -18,4 +18,4 @@ def digits(folder: Path) -> RawDataset:
 
     bunch = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # (1797, 1, 8, 8)
-    return RawDataset(DIGITS, Part(images, bunch.target.astype(np.int64)))
+    return RawDataset(DIGITS, Part(images, bunch.target))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ansatz.data.archives import unpack
 from ansatz.data.decoding import decode_images
-from ansatz.data.raw import RawDataset
+from ansatz.data.raw import RawDataset, whole
 from ansatz.files.dataset import Part
 from ansatz.registry import dataset
 
@@ -54,6 +54,5 @@ def imagenet32(folder: Path) -> RawDataset:
         unpack(folder / f"Imagenet32_{part}_npz.zip", folder / part)
         batches = [np.load(batch) for batch in sorted((folder / part).rglob("*.npz"))]
         images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        labels = np.concatenate([batch["labels"] for batch in batches]).astype(np.int64)
-        parts[part] = Part(images, labels - 1)
+        parts[part] = Part(images, whole(np.concatenate([batch["labels"] for batch in batches])) - 1)
     return RawDataset([str(number) for number in range(1, 1001)], parts["train"], test=parts["val"])

@@ -46,4 +46,4 @@ def _patches(folder: Path, split: str) -> Part:
         for start in range(0, len(images["x"]), 1024):
             file.write(images["x"][start : start + 1024].transpose(0, 3, 1, 2).tobytes())
         channels_first = np.memmap(file, np.uint8, "r", shape=(len(images["x"]), 3, 96, 96))
-        return Part(channels_first, labels["y"][:, 0, 0, 0].astype(np.int64))
+        return Part(channels_first, labels["y"][:, 0, 0, 0])

@@ -27,7 +27,7 @@ def _square(size: int, banner: int = 0) -> Callable[[Any], np.ndarray]:
 def _collected(split: Any) -> Part:
     """Return all images of a torchvision dataset."""
     images, labels = zip(*split, strict=True)
-    return Part(np.stack(images), np.array(labels, np.int64))
+    return Part(np.stack(images), np.array(labels))
 
 
 @dataset(

@@ -92,13 +92,17 @@ def _read_registered(name: str, source: Path, size: int | None, sha256: str | Ma
             (Path(work) / archive.file).symlink_to(path.resolve())
         try:
             return registered.make(RawDataset, Path(work), *resized)
-        except UserError:
-            raise
         except Exception as error:  # libraries raise many kinds for an archive with other content
             if disk_is_full(error, Path(work)):
                 raise UserError(f"{work}: no space left to unpack {name}; set TMPDIR to a larger disk") from error
+            what = str(error).replace(f"{work}/", "")  # which is removed by the time the message is read
+            if any(what.startswith(f"{archive.file}: ") for archive in archives):
+                raise UserError(f"{source / what}") from error
+            if not isinstance(error, UserError):
+                what = "files are missing" if "download=True" in what else f"{type(error).__name__}: {what}"
+                what = f"cannot be read as {name} ({what})"
             files = ", ".join(str(source / archive.file) for archive in archives) or name
-            raise UserError(f"{files}: cannot be read as {name} ({type(error).__name__}: {error})") from error
+            raise UserError(f"{files}: {what}") from error
 
 
 def _limited(part: Part, limit: int) -> Part:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from ansatz import registry
-from ansatz.data.conventions import VALIDATION_SHARE
+from ansatz.data.conventions import PASSWORD, VALIDATION_SHARE, holds_password
 from ansatz.workflow.configuration.datasets import DatasetSize
 from ansatz.workflow.configuration.mistakes import no_such, none_of
 from ansatz.workflow.configuration.model import Configuration
@@ -24,6 +24,9 @@ def wrong_datasets(configuration: Configuration) -> Iterator[str]:
             files = () if options.folder else registered[name].declared.get("files", ())
             for key, value in (("url", options.url), ("sha256", options.sha256)):
                 yield from _wrong_archives(f"datasets.{name}.{key}", value, files)
+            addresses = options.url.values() if isinstance(options.url, Mapping) else [options.url or ""]
+            if any(map(holds_password, addresses)):
+                yield f"datasets.{name}.url: {PASSWORD}"
     available = list(dict.fromkeys([*registered, *configuration.datasets]))
     for key, name in _datasets(configuration):
         if name not in available:
