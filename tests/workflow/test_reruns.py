@@ -97,8 +97,9 @@ def test_an_option_of_an_initializer_is_a_run_of_its_own(complete):
 
 
 def test_a_new_dataset_trains_only_itself(complete):
-    images = complete.path / "images"
-    images.mkdir()
+    for path in ("images/a/0.png", "images/b/0.png"):
+        (complete.path / path).parent.mkdir(parents=True)
+        (complete.path / path).write_bytes(path.encode())
     complete.configure_all(datasets={"digits": {"limit": 60}, "mine": {"folder": "images"}})
     assert complete.planned() == {"prepare_dataset": 1, "train": 2} | TABLES
 
@@ -158,6 +159,13 @@ def test_images_of_ones_own_are_watched(finished):
             Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(finished.path / "mine" / kind / f"{i}.png")
     finished.configure(datasets={"mine": {"folder": "mine"}}, sources=None, initialization={"initializers": ["normal"]})
     finished.snakemake()
+    for path in (finished.path / "mine").rglob("*"):
+        os.utime(path)
+    os.utime(finished.path / "mine")
     assert finished.planned() == {}
-    Image.new("RGB", (8, 8)).save(finished.path / "mine" / "a" / "new.png")
+    swapped = [finished.path / "mine" / file for file in ("a/0.png", "b/3.png")]
+    contents = [path.read_bytes() for path in swapped]
+    for path, content in zip(swapped, reversed(contents), strict=True):
+        path.write_bytes(content)
+        os.utime(path, (1, 1))
     assert finished.planned() == {"prepare_dataset": 1, "train": 1} | TABLES

@@ -29,7 +29,8 @@ rule fetch_dataset:
 
 rule prepare_dataset:
     input:
-        source=DATASETS.source,
+        archives=DATASETS.published,
+        own=ancient(DATASETS.folder),  # compared by the parameter identity
         library=library("prepare_dataset.py"),
         definitions=DATASETS.definitions("prepare_dataset.py"),
     output:
@@ -42,11 +43,10 @@ rule prepare_dataset:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        own=DATASETS.is_own,
         size=DATASETS.option("size"),
         limit=DATASETS.option("limit"),
         sha256=DATASETS.option("sha256", ""),
-        listing=DATASETS.listing,
+        identity=DATASETS.identity,
     message:
         "Prepare {wildcards.dataset}"
     script:

@@ -1,11 +1,11 @@
 """What rules ask about the configuration, as functions of their wildcards."""
 
-import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansatz.data.listing import identity
 from ansatz.errors import UserError
 from ansatz.workflow.closure import definitions
 from ansatz.workflow.configuration.checks.files import is_file
@@ -105,28 +105,30 @@ class DatasetInputs:
 
         return value
 
-    def source(self, wildcards: Any) -> str:
-        """Return where its images come from: the user's folder or zip, or the published archives."""
-        return self.options(wildcards.dataset).folder or self.archives.format(dataset=wildcards.dataset)
+    def folder(self, wildcards: Any) -> str | list[str]:
+        """Return the user's folder or zip, if it is the user's own images."""
+        return self.options(wildcards.dataset).folder or []
 
-    def is_own(self, wildcards: Any) -> bool:
-        """Return whether it is the user's own images."""
-        return self.options(wildcards.dataset).folder is not None
+    def published(self, wildcards: Any) -> str | list[str]:
+        """Return the folder of its archives, unless it is the user's own images."""
+        return [] if self.folder(wildcards) else self.archives.format(dataset=wildcards.dataset)
 
     def definitions(self, script: str) -> OfWildcards:
         """Return the function that gives the file that defines it, unless it is the user's own images."""
 
         def files(wildcards: Any) -> list[str]:
-            return [] if self.is_own(wildcards) else definitions(script, [("dataset", wildcards.dataset)])
+            return [] if self.folder(wildcards) else definitions(script, [("dataset", wildcards.dataset)])
 
         return files
 
-    def listing(self, wildcards: Any) -> str:
-        """Return a hash of the names and sizes of a user's images: a folder's date hides what changes below it."""
-        root = self.options(wildcards.dataset).folder
-        paths = [path for path in Path(root).rglob("*") if path.is_file()] if root else []
-        files = sorted((str(path.relative_to(root or "")), path.stat().st_size) for path in paths)
-        return hashlib.sha256(repr(files).encode()).hexdigest()
+    def identity(self, wildcards: Any) -> str:
+        """Return what changes with a user's own images, whose folder's date hides what changes below it."""
+        folder = self.options(wildcards.dataset).folder
+        try:
+            return identity(Path(folder)) if folder else ""
+        except (OSError, UserError) as error:
+            reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            sys.exit(f"config.datasets.{wildcards.dataset}.folder: {reason}")
 
 
 class PictureInputs(dict[str, str | int]):

@@ -1,13 +1,18 @@
 """A user's own images, and every way in which their folders can be wrong."""
 
+import os
 import shutil
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ansatz.data import listing
+from ansatz.data.listing import identity, images_of
 from ansatz.data.prepare import prepare
 from ansatz.errors import UserError
 from ansatz.files.dataset import read_dataset
@@ -111,6 +116,56 @@ def deep(root):
     Image.fromarray(np.full((4, 6), 30000, np.uint16)).save(root / "rose" / "2.png")
 
 
+def deep_colours(root):
+    """48 bits a pixel, of which Pillow keeps 24; it cannot write such a file."""
+    header = struct.pack(">IIBBBBB", 6, 4, 16, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(6 * 6)) * 4)
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    (root / "rose" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
+def deep_tiff(root):
+    """Another file whatever its name ends in; three channels of 16 bits in its directory."""
+    picture(root / "rose" / "2.tiff")
+    (root / "rose" / "2.png").unlink()
+    content = (root / "rose" / "2.tiff").read_bytes()
+    eight = struct.pack("<HHH", 8, 8, 8)
+    assert content.count(eight) == 1
+    padded = content.replace(eight, struct.pack("<HHH", 16, 16, 16)) + bytes(200)
+    (root / "rose" / "2.tiff").write_bytes(padded)
+
+
+def deep_ppm(root):
+    (root / "rose" / "2.png").unlink()
+    (root / "rose" / "2.ppm").write_bytes(b"P6 6 4 65535\n" + bytes(6 * 4 * 6))
+
+
+def postscript(root):
+    (root / "rose" / "2.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n%%EndComments\nshowpage\n")
+
+
+def pipe(root):
+    os.mkfifo(root / "rose" / "a.png")
+
+
+def link_to_nothing(root):
+    (root / "rose" / "a.png").symlink_to(root / "absent.png")
+
+
+def loop(root):
+    (root / "rose" / "more").symlink_to(root)
+
+
+def mutual_loop(root):
+    (root / "rose" / "more").symlink_to(root / "tulip")
+    (root / "tulip" / "more").symlink_to(root / "rose")
+
+
+def latin(root):
+    (root / os.fsdecode(b"ros\xe9e")).mkdir()
+
+
 def bomb(root):
     Image.new("1", (20000, 20000)).save(root / "rose" / "2.png")
 
@@ -146,13 +201,22 @@ def extra_class(root):
     [
         (break_image, "rose/2.png: not an image that can be decoded"),
         (break_text, "rose/2.png: not an image that can be decoded"),
-        (empty_class, "flowers: Found no valid file for the classes violet"),
+        (empty_class, "flowers: no images in violet; their names must end in .bmp, "),
         (
             no_classes,
             "flowers: contains neither folders nor images; at least two classes are required, each a folder of images",
         ),
         (one_class, "flowers: contains only one folder, tulip; at least two classes are required"),
         (deep, "rose/2.png: has more than 8 bits per channel"),
+        (deep_colours, "rose/2.png: has more than 8 bits per channel"),
+        (deep_tiff, "rose/2.tiff: has more than 8 bits per channel"),
+        (deep_ppm, "rose/2.ppm: has more than 8 bits per channel"),
+        (postscript, "rose/2.png: not an image that can be decoded"),
+        (pipe, "rose/a.png: is no regular file"),
+        (link_to_nothing, "rose/a.png: is no regular file"),
+        (loop, "flowers/rose/more: links to a folder that contains it"),
+        (mutual_loop, "flowers/rose/more/more: links to a folder that contains it"),
+        (latin, r"flowers: the name of the folder b'ros\xe9e' is not UTF-8; rename it"),
         (bomb, "rose/2.png: not an image that can be decoded (Image size"),
         (capitals, "flowers: contains Train; parts must be called train, and val or test or both"),
         (validation, "flowers: contains train, validation; parts must be called train"),
@@ -185,6 +249,7 @@ def test_what_systems_leave_in_folders_is_passed_over(flowers, tmp_path, caplog)
     (flowers / "__MACOSX").mkdir()
     (flowers / "rose" / "._0.png").write_text("resource fork")
     (flowers / "rose" / "notes.txt").write_text("mine")
+    picture(flowers / "rose" / ".thumbnails" / "0.png")
     with caplog.at_level("INFO"):
         assert prepared(flowers, tmp_path).classes == ("rose", "tulip")
     assert "skipped 1 files without an image extension, such as" in caplog.text
@@ -198,3 +263,100 @@ def test_a_bad_zip_is_named(flowers, tmp_path):
     shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers)
     with pytest.raises(UserError, match=r"flowers.zip/rose/2.png: not an image"):
         prepared(tmp_path / "flowers.zip", tmp_path)
+
+
+def test_links_to_folders_are_followed_in_order(flowers, tmp_path):
+    store = tmp_path / "store"
+    flowers.rename(store)
+    flowers.mkdir()
+    (store / "rose" / "more").mkdir()
+    (store / "rose" / "3.png").rename(store / "rose" / "more" / "3.png")
+    for kind in ("rose", "tulip"):
+        (flowers / kind).symlink_to(store / kind)
+    (flowers / "rose" / "z.png").symlink_to(store / "tulip" / "0.png")
+    listed = images_of(flowers)["train"]
+    expected = [*(flowers / "rose" / name for name in ("0.png", "1.png", "2.png", "4.png", "z.png", "more/3.png"))]
+    assert listed == {"rose": expected, "tulip": [flowers / "tulip" / f"{i}.png" for i in range(5)]}
+    assert len(prepared(flowers, tmp_path).parts["train"]) == 9
+
+
+# ------------------------------------------------------------------------------------------------- have they changed?
+def swap(root):
+    one, other = root / "rose" / "0.png", root / "tulip" / "0.png"
+    one.rename(root / "0.png")
+    other.rename(one)
+    (root / "0.png").rename(other)
+
+
+def repaint(root):
+    """The same size, and the same date."""
+    path = root / "tulip" / "3.png"
+    content, status = path.read_bytes(), path.stat()
+    picture(path, colour=(0, 0, 201))
+    assert path.stat().st_size == status.st_size
+    assert path.read_bytes() != content
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def add(root):
+    picture(root / "rose" / "5.png")
+
+
+def remove(root):
+    (root / "rose" / "4.png").unlink()
+
+
+def rename_class(root):
+    (root / "rose").rename(root / "dahlia")
+
+
+def touch(root):
+    for path in (root / "rose" / "4.png", root / "rose", root):
+        os.utime(path, (1, 1))
+
+
+def leave_something(root):
+    (root / "rose" / ".DS_Store").write_text("system")
+    (root / "rose" / "notes.txt").write_text("mine")
+
+
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (swap, True),
+        (repaint, True),
+        (add, True),
+        (remove, True),
+        (rename_class, True),
+        (touch, False),
+        (leave_something, False),
+    ],
+)
+def test_a_change_of_what_is_read_is_seen_and_of_nothing_else(flowers, tmp_path, linked, change, seen):
+    source = flowers
+    if linked:
+        source = tmp_path / "linked"
+        source.mkdir()
+        (source / "train").symlink_to(flowers)
+    before = identity(source)
+    change(flowers)
+    assert (identity(source) != before) == seen
+
+
+def test_many_images_are_compared_by_size_and_date(flowers, monkeypatch):
+    monkeypatch.setattr(listing, "COMPARED", 100)
+    monkeypatch.setattr(listing, "checksum", lambda _: pytest.fail("read"))
+    before = identity(flowers)
+    assert identity(flowers) == before
+    os.utime(flowers / "rose" / "4.png", (1, 1))
+    assert identity(flowers) != before
+
+
+def test_a_zip_is_compared_by_its_content(flowers, tmp_path):
+    shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers)
+    before = identity(tmp_path / "flowers.zip")
+    os.utime(tmp_path / "flowers.zip", (1, 1))
+    assert identity(tmp_path / "flowers.zip") == before
+    shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers / "rose")
+    assert identity(tmp_path / "flowers.zip") != before

@@ -1,5 +1,7 @@
 """Pictures are read as images for a network."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,12 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path):
         with pytest.raises(UserError, match=rf"{name}: not an image that can be decoded \(.*\)$") as caught:
             pictures.read_image(tmp_path / name, size=4, channels=3)
         assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UserError, match=r"pipe.png: is no regular file$"):
+        pictures.read_image(tmp_path / "pipe.png", size=4, channels=3)
 
 
 def test_a_number_is_an_image_of_the_dataset():
