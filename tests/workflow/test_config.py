@@ -24,6 +24,21 @@ def test_snakemake_ends_with_one_line_and_nothing_else(clone, changes, line):
 
 
 @pytest.mark.parametrize(
+    ("config", "text", "line"),
+    [
+        ("config/test.yaml", "threads: 010\n", "config/test.yaml, line 1: 010 would be read as 8"),
+        (None, "threads: caf\xe9\n", "config/config.yaml, line 1: not UTF-8"),
+    ],
+)
+def test_files_that_are_not_what_they_look_like_end_in_one_line(clone, config, text, line):
+    (clone.path / (config or "config/config.yaml")).write_text(text, encoding="latin-1")
+    done = clone.snakemake(config=config, check=False)
+    assert done.returncode == 1
+    assert line in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
     ("config", "rule", "count"),
     [
         ("config/study.yaml", "train", 108),

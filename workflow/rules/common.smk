@@ -9,7 +9,16 @@ sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
 from ansatz.reporting.figures import catalogue
 from ansatz.workflow.closure import library
-from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, section
+from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, refuse_ambiguous, section
+
+DEFAULT = "config/config.yaml"
+refuse_ambiguous(workflow.overwrite_configfiles or [DEFAULT])
+
+# A file given with --configfile stands alone: it takes nothing from the default one.
+if not workflow.overwrite_configfiles:
+
+    configfile: DEFAULT
+
 
 PLAN = configured(config, workflow.config_settings.config, workflow.configfiles, thorough=workflow.is_main_process)
 CONFIG, RESULTS, LOGS = PLAN.configuration, PLAN.results, f"{PLAN.results}/logs"

@@ -11,7 +11,8 @@ from ansatz.workflow.closure import definitions
 from ansatz.workflow.configuration.checks.files import is_file
 from ansatz.workflow.configuration.datasets import DatasetOptions
 from ansatz.workflow.configuration.loading import load
-from ansatz.workflow.configuration.record import check_record, write_record
+from ansatz.workflow.configuration.record import check_record, relative, write_record
+from ansatz.workflow.configuration.strict_yaml import check_yaml
 from ansatz.workflow.plan import Plan
 
 OfWildcards = Callable[[Any], Any]
@@ -47,6 +48,15 @@ def configured(
     config.clear()
     config.update(configuration.as_configured())
     return plan
+
+
+def refuse_ambiguous(files: Sequence[str | Path]) -> None:
+    """End in one line if a configuration file could be read as something else than it looks like."""
+    try:
+        for file in files:
+            check_yaml(relative(file))
+    except UserError as error:
+        sys.exit(str(error))
 
 
 def record(plan: Plan, files: Sequence[str | Path]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ansatz.registry import Definition
-from ansatz.workflow.configuration.types import Checksum, Count, Either, Sparse, Text
+from ansatz.workflow.configuration.types import BOUNDED, Checksum, Either, Sparse, Text
 
 SIZE = re.compile(r"([\d,]+) \+ ([\d,]+|–) \+ ([\d,]+|–)")  # training, validation and test images
 
@@ -20,12 +20,12 @@ class DatasetOptions(Sparse):
         description="Images of your own: a folder with one folder per class, a train/val/test tree of such folders, "
         "a folder of images without classes (to look at, not to train on), or a .zip of any of them.",
     )
-    size: Count | None = Field(
+    size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None,
         description="Side, in pixels, to which images are resized when they are read; for images of your own, and for "
         "datasets whose images vary in size.",
     )
-    limit: Annotated[int, Field(ge=3)] | None = Field(
+    limit: Annotated[int, Field(ge=3), BOUNDED] | None = Field(
         None, description="Read at most this many training images, and as many test images, for quick trials."
     )
     url: Annotated[str | dict[str, str], Either("an address, or a mapping of file to address")] | None = Field(

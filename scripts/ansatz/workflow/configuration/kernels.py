@@ -11,7 +11,7 @@ from ansatz.errors import UserError
 from ansatz.workflow.configuration import options
 from ansatz.workflow.configuration.choices import Choice, Machine
 from ansatz.workflow.configuration.mistakes import at, have, mistake, unknown_key
-from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, Section, Seeds, Text, Values
+from ansatz.workflow.configuration.types import BOUNDED, DISTINCT, UNIQUE, Count, Named, Section, Seeds, Text, Values
 
 DEFAULT_MACHINES = ["cntk", "convrfm", "deep_convrfm", "cnn"]
 
@@ -30,7 +30,7 @@ class KernelExperiment(Section):
     noise: Values[Annotated[float, Field(ge=0, le=1e6)]] = Field(
         [0.0], description="Levels of noise, of tasks with noise; the machines are run at each of them."
     )
-    train: Annotated[int, Field(ge=5)] = Field(
+    train: Annotated[int, Field(ge=5), BOUNDED] = Field(
         1000,
         description="Images to train on. A fifth is held out for model selection; the model is then refitted on all.",
     )

@@ -62,8 +62,9 @@ def wording(details: ErrorDetails) -> str:
         return f"{shown(value)} is empty" + ("; name at least one" if kind == "too_short" else "")
     if kind == "string_too_long":
         return f"{shown(value)} is too long; it may have {context['max_length']} characters"
-    if expected := TYPES.get(kind.partition("_")[0]):
-        return f"{shown(value)} is not {expected}{rewritten(value)}"
+    type_ = kind.partition("_")[0]
+    if expected := TYPES.get(type_):
+        return f"{shown(value)} is not {expected}{rewritten(value, whole=type_ == 'int')}"
     return f"{shown(value)}: {details['msg']}"
 
 
@@ -81,13 +82,15 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else shown(value)
 
 
-def rewritten(value: Any) -> str:
+def rewritten(value: Any, *, whole: bool) -> str:
     """Return how a number that YAML reads as text has to be written: 1e-3 is text, 0.001 and 1.0e-3 are numbers."""
     for number in (int, float) if isinstance(value, str) else ():
         try:
-            text = repr(number(value))
+            text = shown(number(value)) if whole else repr(number(value))
         except ValueError:
             continue
+        if whole and not text.isdigit():
+            return ""
         return f"; write {text if '.' in text else text.replace('e', '.0e')} without quotes"
     return ""
 

@@ -24,9 +24,9 @@ from ansatz.workflow.configuration.sources import Source
 from ansatz.workflow.configuration.types import (
     DISTINCT,
     UNIQUE,
-    Count,
     Either,
     Fits,
+    Index,
     Name,
     OneOf,
     Section,
@@ -63,7 +63,7 @@ class Configuration(Section):
     )
     feature_matrices: FeatureMatrices = Field(FeatureMatrices(), description="How feature matrices are estimated.")
     pictures: Annotated[
-        list[Annotated[Text | Annotated[int, Field(ge=0)], Either("a file, china, flower or the number of an image")]],
+        list[Annotated[Text | Index, Either("a file, china, flower or the number of an image")]],
         DISTINCT,
     ] = Field(
         list(PHOTOGRAPHS),
@@ -87,7 +87,9 @@ class Configuration(Section):
         description="GB that images may take on the device, and as much again for what is computed from them at once; "
         "larger datasets are streamed from their file. null is 1 on the CPU, and a quarter of a GPU's memory.",
     )
-    threads: Count = Field(1, description="CPU threads of a job that trains a network or estimates feature matrices.")
+    threads: Annotated[int, Field(ge=1, le=1024)] = Field(
+        1, description="CPU threads of a job that trains a network or estimates feature matrices."
+    )
     initialization: Initialization | None = Field(
         None, description="The study: networks that differ only in their initialization."
     )

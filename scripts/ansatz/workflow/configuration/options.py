@@ -12,7 +12,7 @@ from ansatz.declarations import REQUIRED, Definition, Option
 from ansatz.errors import UserError
 from ansatz.workflow.configuration.mistakes import joined, mistake, under, unknown_key, written
 from ansatz.workflow.configuration.training import TrainingSection
-from ansatz.workflow.configuration.types import STRICT, Either, OneOf
+from ansatz.workflow.configuration.types import BOUNDED, STRICT, Either, OneOf
 
 # As plain objects, from which types can be built at run time.
 ANNOTATED: Any = Annotated
@@ -120,6 +120,8 @@ def _strict(type_: Any) -> Any:
     origin, arguments = get_origin(type_), get_args(type_)
     if origin is Literal:
         return ANNOTATED[type_, OneOf()]
+    if (arguments[0] if origin is Annotated else type_) in (int, float):
+        return ANNOTATED[type_, BOUNDED]
     if origin is Annotated:
         return ANNOTATED[_strict(arguments[0]), *arguments[1:]]
     if isinstance(origin, type) and issubclass(origin, Sequence):

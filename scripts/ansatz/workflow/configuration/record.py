@@ -27,7 +27,7 @@ def write_record(path: str | Path, configuration: Configuration, files: Sequence
         The configuration files; the first names the record, as others only change some of its keys.
     """
     text = yaml.safe_dump(configuration.as_configured(), sort_keys=False, allow_unicode=True)
-    write_text(path, f"{BEGINNING}{_relative(files[0])}\n{text}")
+    write_text(path, f"{BEGINNING}{relative(files[0])}\n{text}")
 
 
 def check_record(path: str | Path, files: Sequence[str | Path]) -> None:
@@ -49,7 +49,7 @@ def check_record(path: str | Path, files: Sequence[str | Path]) -> None:
     if recorded and Path(recorded).exists() and not Path(recorded).samefile(files[0]):
         folder = Path(path).parent
         raise UserError(
-            f"config.name: {folder.name!r} already holds the results of {recorded}, not of {_relative(files[0])}; "
+            f"config.name: {folder.name!r} already holds the results of {recorded}, not of {relative(files[0])}; "
             f"choose another name, or delete {path} to continue {folder}/ with this file"
         )
 
@@ -63,7 +63,7 @@ def _recorded(path: Path) -> str | None:
     return first.removeprefix(BEGINNING) if first.startswith(BEGINNING) else None
 
 
-def _relative(file: str | Path) -> str:
+def relative(file: str | Path) -> str:
     """Return a path from the working directory if it is inside, as repositories are moved."""
     absolute = Path(file).resolve()
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)

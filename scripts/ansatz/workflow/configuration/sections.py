@@ -13,6 +13,7 @@ from ansatz.workflow.configuration.types import (
     UNIQUE,
     Count,
     ImageSize,
+    Index,
     Name,
     OneOf,
     Section,
@@ -135,6 +136,4 @@ class EvolutionExperiment(Section):
         description="Steps of the first epoch at which a snapshot is taken, besides the start and each epoch's end.",
         json_schema_extra=UNIQUE,
     )
-    image: Annotated[int, Field(ge=0)] = Field(
-        0, description="Number of the validation image whose way through the network is followed."
-    )
+    image: Index = Field(0, description="Number of the validation image whose way through the network is followed.")

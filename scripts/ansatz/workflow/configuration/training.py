@@ -11,7 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_s
 from ansatz.declarations import parameters_of_docstring
 from ansatz.training.config import OPTIMIZERS, Compile, OptimizerName, TrainingConfig
 from ansatz.workflow.configuration.mistakes import at, have, shown
-from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, OneOf, Positive, Section
+from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, NotNegative, OneOf, Positive, Section
 
 MEANINGS = parameters_of_docstring(getdoc(TrainingConfig) or "")
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(TrainingConfig)}
@@ -37,7 +37,7 @@ class TrainingSection(Section):
     optimizer: Annotated[OptimizerName, OneOf()] = _key("optimizer")
     learning_rate: Positive = _key("learning_rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = _key("momentum")
-    weight_decay: Annotated[float, Field(ge=0)] = _key("weight_decay")
+    weight_decay: NotNegative = _key("weight_decay")
     epsilon: Positive | None = _key("epsilon")
     milestones: Annotated[list[Count], DISTINCT] = _key("milestones", json_schema_extra=UNIQUE)
     gamma: Positive = _key("gamma")

@@ -26,6 +26,7 @@ from ansatz.workflow.configuration.mistakes import mistake, none_of, shown, unkn
 # 2.0 is not a whole number; true, nan and infinity are not numbers.
 STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 Item = TypeVar("Item")
+LARGEST = 10_000_000  # more images, steps or anything else is a slip, and would not fit into memory or overflow
 
 
 class Section(BaseModel):
@@ -148,7 +149,14 @@ def _distinct(values: list[Any]) -> list[Any]:
     return values
 
 
+def _bounded(number: float) -> float:
+    if number > LARGEST:
+        raise mistake(f"{shown(number)} is too large; it must be at most {LARGEST}")
+    return number
+
+
 DISTINCT = AfterValidator(_distinct)
+BOUNDED = AfterValidator(_bounded)
 UNIQUE: Any = {"uniqueItems": True}
 Values = Annotated[list[Item], Field(min_length=1, json_schema_extra=UNIQUE), DISTINCT]
 Name = Annotated[
@@ -161,6 +169,8 @@ Weights = Annotated[
 ]
 Seed = Annotated[int, Field(ge=0, le=4294967295)]
 Seeds = Values[Seed]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0), BOUNDED]
+NotNegative = Annotated[float, Field(ge=0), BOUNDED]
+Count = Annotated[int, Field(ge=1), BOUNDED]
+Index = Annotated[int, Field(ge=0), BOUNDED]
 ImageSize = Annotated[int, Field(ge=32, le=1024)]
