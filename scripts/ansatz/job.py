@@ -3,8 +3,10 @@
 import errno
 import logging
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +26,7 @@ MACHINE_FAULTS = {
     errno.ENOENT,
 }
 NOT_DETERMINISTIC = "does not have a deterministic implementation"
+STARTER = "ANSATZ_STARTER"  # the variable with the id of the process without which a job does not go on
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # torch's messages for a GPU and for the CPU
 
 
@@ -48,8 +51,9 @@ def job(log: str | os.PathLike[str], *, definitions: Iterable[str | os.PathLike[
     SystemExit
         With status 1, after one line, on a `UserError` and on faults of the machine: a full disk, a missing permission,
         too little memory; and on whatever a file of the user's raises. With status 128 + signal, after one line, on
-        Ctrl-C and on SIGTERM, with which clusters announce a time limit or a preemption. Any other exception is a bug;
-        its traceback is logged.
+        Ctrl-C and on SIGTERM, with which clusters announce a time limit or a preemption; also when the process that
+        started the job is killed, so that no orphan writes results. Any other exception is a bug; its traceback is
+        logged.
     """
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log)]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
@@ -57,6 +61,8 @@ def job(log: str | os.PathLike[str], *, definitions: Iterable[str | os.PathLike[
     logging.raiseExceptions = False  # a log that cannot be written must not hide the error: the disk is full
     previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
+        if starter := os.environ.get(STARTER):
+            threading.Thread(target=_interrupt_without, args=[int(starter)], daemon=True).start()
         registry.use(definitions)
         yield LOG
     except KeyboardInterrupt as interrupt:
@@ -80,6 +86,24 @@ def _interrupt(number: int, _frame: object) -> None:
     for handled in SIGNALS:
         signal.signal(handled, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
+
+
+def _interrupt_without(starter: int) -> None:
+    """Interrupt this process when another ends, even one that is killed: a later run may need the files of this job.
+
+    Linux sends such a signal (PR_SET_PDEATHSIG) only if the immediate parent ends, which may be a shell.
+    """
+    try:
+        watched = os.pidfd_open(starter)
+    except ProcessLookupError:
+        pass  # it has ended already
+    except (AttributeError, OSError):
+        return  # not Linux, or older than 5.3
+    else:
+        ends = select.poll()
+        ends.register(watched, select.POLLIN)
+        ends.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def one_line(error: Exception) -> str | None:

@@ -2,13 +2,16 @@
 
 import errno
 import signal
+import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from ansatz import registry
 from ansatz.errors import UserError
-from ansatz.job import job
+from ansatz.job import STARTER, job
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,21 @@ def test_an_interruption_is_not_reported_as_a_bug(tmp_path, capsys, number):
     assert caught.value.code == 128 + number
     assert capsys.readouterr().err.endswith(f"interrupted ({number.name}); rerun the same command to resume\n")
     assert signal.getsignal(number) is previous
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_job_whose_starter_is_killed_is_interrupted(tmp_path, capsys, monkeypatch, early):
+    starter = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setenv(STARTER, str(starter.pid))
+    if early:
+        starter.kill()
+        starter.wait()
+    threading.Timer(0.1, starter.kill).start()
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "log"):
+        time.sleep(60)
+    starter.wait()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert "interrupted (SIGTERM)" in capsys.readouterr().err
 
 
 def test_a_second_signal_does_not_disturb_cleaning_up(tmp_path):

@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
 from ansatz.reporting.figures import catalogue
 from ansatz.workflow.closure import library
+from ansatz.workflow.environment import set_environment
 from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, refuse_ambiguous, section
 
 DEFAULT = "config/config.yaml"
@@ -25,6 +26,8 @@ CONFIG, RESULTS, LOGS = PLAN.configuration, PLAN.results, f"{PLAN.results}/logs"
 TORCH, TABLES = "../../envs/torch.yaml", "../../envs/tables.yaml"
 DEVICE = {"name": CONFIG.device, "deterministic": CONFIG.deterministic}
 GPU = 0 if CONFIG.device == "cpu" else 1
+
+set_environment()
 
 
 wildcard_constraints:
