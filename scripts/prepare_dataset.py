@@ -6,6 +6,4 @@ from ansatz.data.prepare import prepare
 from ansatz.job import job
 
 with job(snakemake.log[0], definitions=snakemake.input.definitions):
-    own, archives = snakemake.input.own, snakemake.input.archives
-    source, output = Path(str(own or archives)), Path(snakemake.output.dataset)
-    prepare(snakemake.wildcards.dataset, source, output, own=bool(own), **snakemake.params)
+    prepare(snakemake.wildcards.dataset, output=Path(snakemake.output.dataset), **snakemake.params)

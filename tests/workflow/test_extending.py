@@ -191,7 +191,7 @@ def stripes(folder):
 """,
         "data",
         {"datasets": {"digits": {"limit": 60}, "stripes": {}}},
-        {"fetch_dataset": 1, "prepare_dataset": 1, "train": 2} | STUDY_TABLES,
+        {"prepare_dataset": 1, "train": 2} | STUDY_TABLES,
         ["initialization/runs/stripes/nfm/seed0/metrics.csv"],
     ),
     "dataset whose images are resized": Row(
@@ -213,7 +213,7 @@ def shades(folder, size):
 """,
         "data",
         {"datasets": {"digits": {"limit": 60}, "shades": {"size": 10}}},
-        {"fetch_dataset": 1, "prepare_dataset": 1, "train": 2} | STUDY_TABLES,
+        {"prepare_dataset": 1, "train": 2} | STUDY_TABLES,
         ["initialization/runs/shades/nfm/seed0/metrics.csv"],
     ),
     "metric": Row(

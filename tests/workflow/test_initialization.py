@@ -223,6 +223,32 @@ def test_a_broken_archive_is_one_line_and_the_rest_goes_on(clone):
     assert (clone.results / "initialization/runs/digits/normal/seed0/metrics.csv").exists()
 
 
+TWO_ARCHIVES = """
+from ansatz.registry import dataset
+
+
+@dataset("http://127.0.0.1:1", {"a.npy": "5feceb66", "b.npy": "6b86b273"}, images="60 + – + –")
+def mine(folder):
+    pass
+"""
+
+
+def test_archives_that_have_arrived_stay_when_another_one_fails(clone):
+    (clone.path / "mine.py").write_text(TWO_ARCHIVES)
+    (clone.path / "archives").mkdir()
+    (clone.path / "archives" / "a.npy").write_text("0")
+    clone.configure(plugins=["mine.py"], datasets={"digits": {}, "mine": {}}, data_dir="archives")
+    done = clone.snakemake("downloads", "--keep-going", check=False)
+    lines = [line for line in done.stdout.splitlines() if "error:" in line]
+    assert len(lines) == 1
+    assert "http://127.0.0.1:1/b.npy: cannot be downloaded ([Errno 111] Connection refused)" in lines[0]
+    assert (clone.results / "datasets/mine/archives/a.npy").read_text() == "0"
+    assert clone.planned("downloads") == {"downloads": 1, "fetch_archive": 1}
+    (clone.path / "archives" / "b.npy").write_text("1")
+    clone.snakemake("downloads")
+    assert clone.planned("downloads") == {}
+
+
 @pytest.mark.parametrize("file", ["datasets/digits/dataset.h5", "sources/digits/features.h5"])
 def test_a_truncated_input_is_one_line(finished, file):
     os.truncate(finished.results / file, 1000)
@@ -248,7 +274,7 @@ def test_the_slurm_profile_asks_for_what_the_rules_need(clone):
 def test_downloads_are_what_the_grid_needs_and_nothing_else(clone):
     datasets = {"digits": {}, "cifar10": {}, "mine": {"folder": str(clone.path)}}
     clone.configure(datasets=datasets, sources={"mnist": {"train": {"dataset": "mnist"}}})
-    assert clone.planned("downloads") == {"downloads": 1, "fetch_dataset": 3}
+    assert clone.planned("downloads") == {"downloads": 1, "fetch_archive": 5}
     weights = {"weights": "VGG11_Weights.IMAGENET1K_V1", "dataset": "mine"}
     clone.configure(datasets=datasets, sources={"imagenet": {"torchvision": weights}})
-    assert clone.planned("downloads") == {"downloads": 1, "fetch_dataset": 2, "fetch_weights": 1}
+    assert clone.planned("downloads") == {"downloads": 1, "fetch_archive": 1, "fetch_weights": 1}

@@ -2,35 +2,39 @@
 Needs: archives from data_dir or the network, or a user's folder or zip. Makes: one dataset.h5 per dataset.
 """
 
-DATASETS = DatasetInputs(PLAN, archives=f"{RESULTS}/datasets/{{dataset}}/archives")
+DATASETS = DatasetInputs(PLAN, archive=f"{RESULTS}/datasets/{{dataset}}/archives/{{archive}}")
 
 
-rule fetch_dataset:
+# A job for each file, so that those that have arrived stay when another one fails.
+rule fetch_archive:
     input:
         # Ancient: an archive is identified by its checksum, so changes of the code never require another download.
-        library=ancient(library("fetch_dataset.py")),
-        definitions=ancient(DATASETS.definitions("fetch_dataset.py")),
+        library=ancient(library("fetch_archive.py")),
+        definitions=ancient(DATASETS.definitions("fetch_archive.py")),
     output:
-        archives=directory(DATASETS.archives),
+        archive=DATASETS.archive,
     log:
-        f"{LOGS}/fetch_dataset/{{dataset}}.log",
-    retries: 1
+        f"{LOGS}/fetch_archive/{{dataset}}/{{archive}}.log",
+    wildcard_constraints:
+        archive="[^/]+",
+    retries: 0  # a download repeats what may help
     conda:
         TORCH
     params:
         data_dir=CONFIG.data_dir,
-        url=DATASETS.option("url", ""),
-        sha256=DATASETS.option("sha256", ""),
+        url=DATASETS.of_archive("url"),
+        sha256=DATASETS.of_archive("sha256"),
     message:
-        "Fetch the archives of {wildcards.dataset}"
+        "Fetch {wildcards.archive} of {wildcards.dataset}"
     script:
-        "../../scripts/fetch_dataset.py"
+        "../../scripts/fetch_archive.py"
 
 
 rule prepare_dataset:
     input:
-        archives=DATASETS.published,
-        own=ancient(DATASETS.folder),  # compared by the parameter identity
+        # Ancient: archives are identified by their checksums, a user's images by the parameter identity.
+        archives=ancient(DATASETS.archives),
+        folder=ancient(DATASETS.folder),
         library=library("prepare_dataset.py"),
         definitions=DATASETS.definitions("prepare_dataset.py"),
     output:
@@ -43,6 +47,8 @@ rule prepare_dataset:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
+        source=DATASETS.source,
+        own=DATASETS.is_own,
         size=DATASETS.option("size"),
         limit=DATASETS.option("limit"),
         sha256=DATASETS.option("sha256", ""),

@@ -12,7 +12,7 @@ rule fetch_weights:
         weights=PLAN.fetched("{weights}"),
     log:
         f"{LOGS}/fetch_weights/{{weights}}.log",
-    retries: 1
+    retries: 0  # a download repeats what may help
     conda:
         TORCH
     params:

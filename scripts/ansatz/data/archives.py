@@ -1,22 +1,22 @@
-"""Find, download, check and unpack archives.
+"""Find, check and unpack archives.
 
 Nothing in an archive is read before its checksum has matched.
 """
 
 import logging
+import os
 import stat
-import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from urllib.error import URLError
+from typing import Any
 
 from ansatz.data.conventions import PASSWORD, holds_password
+from ansatz.data.download import download
 from ansatz.errors import UserError
 from ansatz.files.atomic import atomic, disk_is_full
 from ansatz.files.hashing import checksum
@@ -89,16 +89,29 @@ def configured_archives(name: str, **overrides: str | Mapping[str, str]) -> list
     return archives
 
 
-def fetch_archives(
-    name: str, into: Path, *, data_dir: str | None, url: str | Mapping[str, str], sha256: str | Mapping[str, str]
+def fetch_archives(name: str, into: Path, **options: Any) -> None:
+    """Put all archives of a registered dataset into a folder; the options and errors are those of `fetch_archive`."""
+    into.mkdir(parents=True, exist_ok=True)
+    for archive in published_archives(name):
+        fetch_archive(name, archive.file, into / archive.file, **options)
+
+
+def fetch_archive(
+    name: str,
+    file: str,
+    target: Path,
+    *,
+    data_dir: str | None,
+    url: str | Mapping[str, str],
+    sha256: str | Mapping[str, str],
 ) -> None:
-    """Put a registered dataset's archives into a folder.
+    """Put an archive of a registered dataset at `target`.
 
     Parameters
     ----------
-    name : str
-        A registered dataset.
-    into : Path
+    name, file : str
+        The dataset, and the name that it declares for the archive.
+    target : Path
     data_dir : str, optional
         Where archives are looked for before anything is downloaded: in its folder `name`, then in itself.
     url, sha256 : str or mapping of file to str
@@ -107,17 +120,18 @@ def fetch_archives(
     Raises
     ------
     UserError
-        If an archive cannot be had, or an override names no archive of the dataset.
+        If the archive cannot be had, or an override names no archive of the dataset.
     """
-    archives = configured_archives(name, url=url, sha256=sha256)
-    into.mkdir(parents=True, exist_ok=True)
-    look_in = [Path(data_dir, name), Path(data_dir)] if data_dir else []
-    for archive in archives:
-        fetch(archive, into / archive.file, look_in)
+    archives = {archive.file: archive for archive in configured_archives(name, url=url, sha256=sha256)}
+    if file not in archives:
+        raise UserError(f"{name}: {file!r} is not among its archives: {', '.join(archives)}")
+    fetch(archives[file], target, [Path(data_dir, name), Path(data_dir)] if data_dir else [])
 
 
 def fetch(archive: Archive, target: Path, look_in: Sequence[Path]) -> None:
     """Put an archive at `target`: a link to a local copy, or a download.
+
+    A download that breaks off is kept beside the target, and the next call continues it.
 
     Parameters
     ----------
@@ -138,9 +152,28 @@ def fetch(archive: Archive, target: Path, look_in: Sequence[Path]) -> None:
             with atomic(target) as temporary:
                 temporary.symlink_to(local.resolve())
             return
-    with atomic(target) as temporary:
-        _download(archive.url, temporary)
-        check(temporary, archive.sha256, origin=archive.url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        _download(archive, part)
+    except OSError as error:
+        if disk_is_full(error, target.parent):
+            raise UserError(f"{target}: no space left on the device; {part} is kept, to be continued") from error
+        raise
+    os.replace(part, target)
+
+
+def _download(archive: Archive, part: Path) -> None:
+    begun = part.exists()
+    download(archive.url, part)
+    try:
+        check(part, archive.sha256, origin=archive.url)
+    except UserError:
+        part.unlink()
+        if not begun:
+            raise
+        LOG.info("%s: what was begun earlier does not belong to it; downloading all of it", archive.url)
+        _download(archive, part)
 
 
 def check(path: Path, expected: str, origin: str | None = None) -> None:
@@ -162,19 +195,6 @@ def check(path: Path, expected: str, origin: str | None = None) -> None:
             f"{name}: its {algorithm} is {actual}, not {expected}: truncated, changed, or another version "
             "(if it is the right one, set its sha256 in the configuration)"
         )
-
-
-def _download(url: str, to: Path) -> None:
-    from torch import hub  # imported here, as it takes seconds, and most files are found locally
-
-    LOG.info("downloading %s", url)
-    try:
-        hub.download_url_to_file(url, str(to), progress=sys.stderr.isatty())
-    except (URLError, TimeoutError, ConnectionError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(
-            f"{url}: cannot be downloaded ({reason}); put the file into the configuration's data_dir"
-        ) from error
 
 
 def unpack(archive: Path, into: Path) -> None:

@@ -24,7 +24,7 @@ SPLIT_SEED = 0
 
 def prepare(
     name: str,
-    source: Path,
+    source: str | Path,
     output: Path,
     *,
     own: bool = False,
@@ -39,7 +39,7 @@ def prepare(
     ----------
     name : str
         A registered dataset, or the user's name for their own images.
-    source : Path
+    source : path
         The folder of the archives, or the user's folder or zip.
     output : Path
     own : bool
@@ -60,7 +60,7 @@ def prepare(
     UserError
         If a file is not what it should be; nothing is written then.
     """
-    raw = read_own_images(source, size) if own else _read_registered(name, source, size, sha256)
+    raw = read_own_images(Path(source), size) if own else _read_registered(name, Path(source), size, sha256)
     if limit:
         held_out = (part and _limited(part, limit) for part in (raw.validation, raw.test))
         raw = RawDataset(raw.classes, _limited(raw.train, limit), *held_out)

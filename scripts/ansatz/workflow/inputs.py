@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansatz import registry
 from ansatz.data.listing import identity
 from ansatz.errors import UserError
 from ansatz.workflow.closure import definitions
@@ -99,8 +100,8 @@ def section(plan: Plan, name: str) -> OfWildcards:
 class DatasetInputs:
     """What rules ask about a dataset, by the wildcard ``dataset``."""
 
-    def __init__(self, plan: Plan, archives: str) -> None:
-        self.plan, self.archives = plan, archives
+    def __init__(self, plan: Plan, archive: str) -> None:
+        self.plan, self.archive = plan, archive
 
     def options(self, name: str) -> DatasetOptions:
         """Return what the configuration says of a dataset."""
@@ -119,9 +120,36 @@ class DatasetInputs:
         """Return the user's folder or zip, if it is the user's own images."""
         return self.options(wildcards.dataset).folder or []
 
-    def published(self, wildcards: Any) -> str | list[str]:
-        """Return the folder of its archives, unless it is the user's own images."""
-        return [] if self.folder(wildcards) else self.archives.format(dataset=wildcards.dataset)
+    def archives_of(self, name: str) -> list[str]:
+        """Return where the archives of a registered dataset lie once they are fetched."""
+        try:
+            files = registry.define("dataset", name).declared.get("files", ())
+        except UserError as error:
+            sys.exit(str(error))
+        return [self.archive.format(dataset=name, archive=file) for file in files]
+
+    def archives(self, wildcards: Any) -> list[str]:
+        """Return its archives, unless it is the user's own images."""
+        return [] if self.folder(wildcards) else self.archives_of(wildcards.dataset)
+
+    def of_archive(self, key: str) -> OfWildcards:
+        """Return the function that gives one of its options for the wildcard ``archive``: file -> value, or nothing."""
+
+        def value(wildcards: Any) -> dict[str, str]:
+            setting = getattr(self.options(wildcards.dataset), key) or {}
+            values = setting if isinstance(setting, Mapping) else {wildcards.archive: setting}
+            return {file: values[file] for file in values if file == wildcards.archive}
+
+        return value
+
+    def source(self, wildcards: Any) -> str:
+        """Return where its images come from: the user's folder or zip, or the folder of its archives."""
+        archive = self.archive.format(dataset=wildcards.dataset, archive="any")
+        return str(self.folder(wildcards) or Path(archive).parent)
+
+    def is_own(self, wildcards: Any) -> bool:
+        """Return whether it is the user's own images."""
+        return bool(self.folder(wildcards))
 
     def definitions(self, script: str) -> OfWildcards:
         """Return the function that gives the file that defines it, unless it is the user's own images."""

@@ -1,8 +1,6 @@
 """Archives, and every way in which they can be broken."""
 
-import functools
 import hashlib
-import http.server
 import io
 import os
 import pickle
@@ -10,7 +8,6 @@ import re
 import stat
 import tarfile
 import tempfile
-import threading
 import zipfile
 
 import numpy as np
@@ -18,7 +15,7 @@ import pytest
 
 from ansatz.data import archives
 from ansatz.data import cifar as cifar_reader
-from ansatz.data.archives import Archive, fetch, fetch_archives, unpack
+from ansatz.data.archives import Archive, fetch_archives, unpack
 from ansatz.data.prepare import prepare
 from ansatz.errors import UserError
 from ansatz.files.dataset import read_dataset
@@ -61,7 +58,7 @@ def get(into, data_dir=None, url="", sha256=""):
 
 
 def test_data_dir_is_looked_into_before_anything_is_downloaded(tmp_path, cifar, monkeypatch):
-    monkeypatch.setattr(archives, "_download", lambda *_: pytest.fail("downloaded"))
+    monkeypatch.setattr(archives, "download", lambda *_: pytest.fail("downloaded"))
     source, checksum = cifar
     get(tmp_path / "into", data_dir=source, sha256=checksum)
     assert (tmp_path / "into" / "cifar-10-python.tar.gz").read_bytes()
@@ -217,59 +214,3 @@ def test_an_address_with_a_password_is_refused_and_not_printed():
             Archive("a.bin", address, "")
         assert not {"secret", "token"} & set(re.findall(r"\w+", str(caught.value)))
     Archive("a.bin", "https://example.org/@ada/a.bin", "")
-
-
-# ------------------------------------------------------------------------------------------------- downloads
-@pytest.fixture
-def server(tmp_path):
-    folder = tmp_path / "www"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            if "broken" not in self.path:
-                return super().do_GET()
-            self.send_response(200)  # a connection that drops: half of what was announced
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"x" * 500)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-
-
-@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
-def test_download(tmp_path, server, algorithm):
-    folder, address = server
-    (folder / "a.bin").write_bytes(b"content")
-    checksum = hashlib.new(algorithm, b"content").hexdigest()
-    fetch(Archive("a.bin", f"{address}/a.bin", checksum), tmp_path / "into" / "a.bin", [])
-    assert (tmp_path / "into" / "a.bin").read_bytes() == b"content"
-
-
-@pytest.mark.parametrize(
-    ("path", "digits", "expected"),
-    [
-        ("a.bin", 4, "its sha256 is 2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881, not 0000: "),
-        ("a.bin", 32, "its md5 is 9dd4e461268c8034f5c8564e155c67a6, not 00000000000000000000000000000000: "),
-        ("absent.bin", 4, r"cannot be downloaded \(File not found\); put the file into the configuration's data_dir"),
-        ("broken.bin", 4, ""),
-    ],
-)
-def test_failed_downloads_leave_nothing(tmp_path, server, path, digits, expected):
-    folder, address = server
-    (folder / "a.bin").write_bytes(b"x")
-    with pytest.raises(UserError, match=f"{path}: {expected}") as caught:
-        fetch(Archive(path, f"{address}/{path}", "0" * digits), tmp_path / "into" / path, [])
-    one_line(caught)
-    assert not list((tmp_path / "into").iterdir())
-
-
-def test_no_server_is_said_so(tmp_path):
-    with pytest.raises(UserError, match=r"127.0.0.1:1/x: cannot be downloaded"):
-        fetch(Archive("x", "http://127.0.0.1:1/x", ""), tmp_path / "x", [])
