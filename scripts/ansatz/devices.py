@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from ansatz.errors import UserError
+from ansatz.gpus import take_gpu
 
 LOG = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -44,6 +45,8 @@ def find_device(name: str) -> torch.device:
 def take_device(name: str, threads: int, *, deterministic: bool = False) -> torch.device:
     """Return the device of that name, and set this process up to compute on it.
 
+    Where there are several GPUs, ``auto`` and ``cuda`` take one that no other job has taken.
+
     Parameters
     ----------
     name : str
@@ -55,6 +58,11 @@ def take_device(name: str, threads: int, *, deterministic: bool = False) -> torc
         cannot then raise a RuntimeError.
     """
     device = find_device(name)
+    if device.type == "cuda" and device.index is None and (number := torch.cuda.device_count()) > 1:
+        identities = [str(torch.cuda.get_device_properties(index).uuid) for index in range(number)]
+        device = torch.device("cuda", take_gpu(identities))
+    if device.index is not None:
+        torch.cuda.set_device(device)
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("highest")  # no TF32, whatever the environment says
     if device.type == "cpu":

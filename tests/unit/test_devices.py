@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,24 @@ def test_an_absent_gpu_is_named():
     with pytest.raises(UserError, match="there is no cuda:7"):
         take_device("cuda:7", threads=1)
     assert take_device("auto", threads=torch.get_num_threads()).type in ("cpu", "cuda")
+
+
+def test_each_job_takes_a_gpu_of_its_own(monkeypatch, tmp_path):
+    """Two GPUs, as PyTorch would report them."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("ansatz.gpus._TAKEN", [])
+    current = []
+    fakes = {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_properties": lambda index: SimpleNamespace(uuid=f"GPU-{index}"),
+        "get_device_name": str,
+        "set_device": current.append,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", fake)
+    chosen = [take_device(name, threads=torch.get_num_threads()) for name in ("auto", "cuda", "cuda:0")]
+    assert chosen == current == [torch.device("cuda", index) for index in (0, 1, 0)]
 
 
 def test_the_cpus_memory_is_the_same_on_every_machine():

@@ -1,5 +1,6 @@
 """Configurations as Snakemake reads them: mistakes end in one line, the command line changes keys, results have one owner."""
 
+import re
 import shutil
 
 import pytest
@@ -67,6 +68,14 @@ def test_every_key_has_a_default_that_is_filled_in(clone):
 def test_the_command_line_changes_keys(clone, change):
     assert clone.planned("--config", change)["train"] == 4
     assert clone.planned("--config", "threads=2")["train"] == 2
+
+
+@pytest.mark.parametrize(("arguments", "count"), [([], 6), (["--resources", "gpu=1"], 1)])
+def test_as_many_jobs_run_at_once_as_the_gpus_have_slots(clone, monkeypatch, arguments, count):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    clone.configure(gpu_slots=3)
+    output = clone.snakemake("results/test/datasets/digits/dataset.h5", *arguments).stdout
+    assert re.search(rf"Provided resources: gpu\D+{count}\b", output)
 
 
 def test_results_of_another_file_are_not_continued_by_mistake(finished):

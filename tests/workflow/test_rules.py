@@ -17,7 +17,7 @@ SCRIPT_NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))
 SMK = sorted((ROOT / "workflow").rglob("*.smk"))
 # From the bottom up: a package imports of those before it, and of its own line.
 LAYERS = (
-    ("errors", "declarations", "registry", "seeds", "provenance", "devices", "job"),
+    ("errors", "declarations", "registry", "seeds", "provenance", "devices", "gpus", "job"),
     ("files",),
     ("data", "networks"),
     ("features", "initializers"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
+from ansatz.gpus import count_gpus
 from ansatz.reporting.figures import catalogue
 from ansatz.workflow.closure import library
 from ansatz.workflow.environment import set_environment
@@ -27,7 +28,11 @@ TORCH, TABLES = "../../envs/torch.yaml", "../../envs/tables.yaml"
 DEVICE = {"name": CONFIG.device, "deterministic": CONFIG.deterministic}
 GPU = 0 if CONFIG.device == "cpu" else 1
 
-set_environment()
+set_environment(CONFIG.gpu_slots)
+
+# As many jobs at once as the GPUs of this machine have slots, unless --resources gpu=... says otherwise.
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, count_gpus()) * CONFIG.gpu_slots)
 
 
 wildcard_constraints:

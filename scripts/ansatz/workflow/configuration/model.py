@@ -74,6 +74,11 @@ class Configuration(Section):
     device: Annotated[str, Fits("auto|cpu|cuda|cuda:[0-9]{1,3}", "it is auto, cpu, cuda or cuda:N")] = Field(
         "auto", description="Where networks run: auto is a GPU if there is one; cuda and cuda:N require one."
     )
+    gpu_slots: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Number of jobs that share a GPU, each with its own `memory`; more than 1 is faster for small "
+        "networks.",
+    )
     precision: Annotated[Precision, OneOf()] = Field(
         "float32",
         description="Precision of forward and backward passes (autocast); parameters stay float32. bfloat16 is faster "
