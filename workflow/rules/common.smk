@@ -12,6 +12,7 @@ from ansatz.reporting.figures import catalogue
 from ansatz.workflow.closure import library
 from ansatz.workflow.environment import set_environment
 from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, refuse_ambiguous, section
+from ansatz.workflow.machines import MachineInputs
 
 DEFAULT = "config/config.yaml"
 refuse_ambiguous(workflow.overwrite_configfiles or [DEFAULT])

@@ -3,7 +3,7 @@ Needs: tasks, and the machines that learn them. Makes: their accuracies, with a 
 features that they have learned.
 """
 
-MACHINE_RUNS = PLAN.machine_runs
+MACHINE_RUNS, MACHINES = PLAN.machine_runs, MachineInputs(PLAN)
 KERNELS = f"{RESULTS}/kernels"
 
 
@@ -57,7 +57,7 @@ rule tabulate_machines:
     conda:
         TABLES
     params:
-        machines=PLAN.machines,
+        machines=MACHINES.declared,
     message:
         "Make the table of machines"
     script:
@@ -83,7 +83,7 @@ rule draw_machines:
     conda:
         TABLES
     params:
-        machines=PLAN.machines,
+        machines=MACHINES.declared,
     message:
         "Draw machines, {wildcards.figure}"
     script:
@@ -92,7 +92,7 @@ rule draw_machines:
 
 rule draw_learned:
     input:
-        learned=PLAN.learned_files,
+        learned=MACHINES.learned,
         library=library("draw_learned.py"),
     output:
         eigenvectors_png=f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.png",
@@ -116,7 +116,7 @@ rule draw_learned:
     conda:
         TORCH
     params:
-        machines=PLAN.feature_learners,
+        machines=MACHINES.learners,
     message:
         "Draw what machines have learned in {wildcards.task}"
     script:
@@ -129,4 +129,4 @@ rule kernels:
         rules.tabulate_machines.output,
         expand(rules.run_machine.output, machine_run=MACHINE_RUNS),
         expand(rules.draw_machines.output, figure=catalogue.names("machines")),
-        PLAN.pictured_tasks(rules.draw_learned.output),
+        MACHINES.pictured(rules.draw_learned.output),

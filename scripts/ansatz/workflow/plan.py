@@ -7,7 +7,6 @@ from typing import Any
 from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training
 from ansatz.workflow.configuration.choices import Choice, level
-from ansatz.workflow.configuration.kernels import KernelExperiment
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sections import TrainedNetworks
@@ -239,36 +238,10 @@ class Plan:
         return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
 
     @property
-    def machines(self) -> dict[str, Options]:
-        """What tables and figures need to know of each machine, by its label."""
-        choices = chain.from_iterable(settings.machines for settings in self.configuration.kernels.values())
-        return {choice.label: dict(choice.definition.declared) for choice in choices}
-
-    @property
     def curves(self) -> list[str]:
         """The figures over epochs: those that are always drawn, and one for each further metric."""
         study = self.configuration.initialization
         return list(dict.fromkeys([*names("curves"), *(study.training.metrics if study else ())]))
-
-    def feature_learners(self, wildcards: Any) -> dict[str, Options]:
-        """Return those of `machines` that learn features of a task, from the wildcard ``task``."""
-        experiment = self.configuration.kernels[wildcards.task.split("/")[1]]
-        return {machine.label: self.machines[machine.label] for machine in _feature_learners(experiment)}
-
-    def learned_files(self, wildcards: Any) -> list[str]:
-        """Return what they have learned, from one seed."""
-        folder, seed = f"{self.results}/{wildcards.task}", wildcards.seed
-        return [f"{folder}/{label}/seed{seed}/learned.h5" for label in self.feature_learners(wildcards)]
-
-    def pictured_tasks(self, pattern: list[str]) -> list[str]:
-        """Return the pattern, filled with every task of machines that learn features, and the first of its seeds."""
-        return [
-            file.format(task=f"kernels/{experiment}/{dataset}/noise{level(noise)}", seed=settings.seeds[0])
-            for experiment, settings in self.configuration.kernels.items()
-            if _feature_learners(settings)
-            for dataset, noise in product(settings.datasets or [settings.task], settings.noise)
-            for file in pattern
-        ]
 
     def archived_datasets(self) -> list[str]:
         """Return the registered datasets that any case needs, by name."""
@@ -325,8 +298,3 @@ class Plan:
 def torchvision_network(weights: str) -> Options:
     """Return what torchvision's network of these weights is built from."""
     return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
-
-
-def _feature_learners(settings: KernelExperiment) -> list[Choice]:
-    """Return the machines of an experiment that learn features."""
-    return [machine for machine in settings.machines if machine.definition.declared.get("learns_features")]
