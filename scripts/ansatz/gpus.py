@@ -12,7 +12,7 @@ from typing import IO
 LOG = logging.getLogger(__name__)
 SLOTS = "ANSATZ_GPU_SLOTS"  # the variable with the number of jobs that share a GPU
 PAUSE = 1.0  # seconds between two looks for a free GPU
-_TAKEN: list[IO[str]] = []  # open as long as this process lives
+_TAKEN: list[IO[bytes]] = []  # open as long as this process lives
 
 
 def count_gpus(devices: Path = Path("/dev")) -> int:
@@ -50,7 +50,7 @@ def _occupy(identities: Sequence[str]) -> int | None:
     folder.mkdir(exist_ok=True)
     slots = range(int(os.environ.get(SLOTS, "1")))
     for slot, (index, identity) in itertools.product(slots, enumerate(identities)):  # idle GPUs first
-        lock = (folder / f"{identity}.{slot}").open("w")
+        lock = (folder / f"{identity}.{slot}").open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

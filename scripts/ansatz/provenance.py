@@ -40,7 +40,7 @@ def _version(package: str) -> str | None:
 def _commit() -> str | None:
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, encoding="utf-8", check=False)
     except OSError:  # no git on this machine
         return None
     return done.stdout.strip() or None

@@ -1,6 +1,7 @@
 """What a script's user sees when something is wrong."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.job import STARTER, job
+from real_data import ROOT
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,13 @@ def test_a_plugin_that_leaves_python_is_reported(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit), job(tmp_path / "log", definitions=[plugin]):
         registry.find("metric", "leaves")
     assert "leaves.py cannot be imported: SystemExit: 3" in capsys.readouterr().err
+
+
+def test_the_log_is_in_utf_8_in_every_locale(tmp_path):
+    code = "from ansatz.job import job\nwith job('log') as log: log.info('caf\\xe9')"
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(ROOT / "scripts")}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | locale, check=True)
+    assert (tmp_path / "log").read_text(encoding="utf-8").endswith("caf\xe9\n")
 
 
 def test_the_log_is_continued(tmp_path):

@@ -1,7 +1,9 @@
 """What `import ansatz` offers, how soon, and with which packages."""
 
+import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +14,7 @@ import ansatz
 from real_data import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+TEXT_FILE = r"^open$|path\.open$|\.(read|write)_text$|FileHandler$"  # the functions that open one
 OPTIONAL = ("pandas", "matplotlib", "jinja2", "tabulate", "pydantic", "snakemake")  # imported by the extras alone
 
 
@@ -48,6 +51,13 @@ def test_names_that_do_not_exist_are_attribute_errors():
 
 def test_importing_the_package_does_not_import_torch():
     assert run("import ansatz; print('torch' in sys.modules)") == "False\n"
+
+
+def test_text_files_are_in_utf_8_in_every_locale():
+    for path in (ROOT / "scripts").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and re.search(TEXT_FILE, ast.unparse(call.func)):
+                assert re.search(r"encoding=|'[rw]b'", ast.unparse(call)), f"{path}: {ast.unparse(call)}"
 
 
 def test_help_names_everything():

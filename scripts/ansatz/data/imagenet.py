@@ -25,11 +25,13 @@ def tiny_imagenet(folder: Path) -> RawDataset:
     """
     unpack(folder / "tiny-imagenet-200.zip", folder)
     root = folder / "tiny-imagenet-200"
-    wnids = (root / "wnids.txt").read_text().split()
-    words = dict(line.split("\t", 1) for line in (root / "words.txt").read_text().splitlines())
+    wnids = (root / "wnids.txt").read_text(encoding="utf-8").split()
+    words = dict(line.split("\t", 1) for line in (root / "words.txt").read_text(encoding="utf-8").splitlines())
     label = {wnid: index for index, wnid in enumerate(sorted(wnids))}
     train = [(path, label[path.parent.parent.name]) for path in sorted((root / "train").glob("*/images/*.JPEG"))]
-    annotations = [line.split("\t") for line in (root / "val" / "val_annotations.txt").read_text().splitlines()]
+    annotations = [
+        line.split("\t") for line in (root / "val" / "val_annotations.txt").read_text(encoding="utf-8").splitlines()
+    ]
     test = [(root / "val" / "images" / file, label[wnid]) for file, wnid, *_ in annotations]
     return RawDataset([words[wnid].split(",")[0] for wnid in label], decode_images(train), test=decode_images(test))
 

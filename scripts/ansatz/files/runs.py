@@ -71,7 +71,7 @@ def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
 
 def _read_benchmark(path: str | os.PathLike[str]) -> dict[str, str]:
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             return next(csv.DictReader(file, delimiter="\t"), {})
     except (OSError, ValueError, csv.Error):
         return {}

@@ -84,7 +84,7 @@ def write_csv(path: str | os.PathLike[str], table: "pd.DataFrame") -> None:
 def write_metrics(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``metrics.csv``: one row an epoch."""
     columns = metrics_columns(column for row in rows for column in row)
-    with atomic(path) as temporary, open(temporary, "w", newline="") as file:
+    with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
