@@ -23,7 +23,7 @@ from ansatz.errors import UserError
 from ansatz.networks.evaluation import forward
 from ansatz.networks.layers import conv_layers
 
-GRADIENT_BYTES = 2**26  # of all directions together at the fork: little compared with the activations of a batch
+GRADIENT_BYTES = 2**26  # of a tensor behind the convolutions in all directions that are differentiated at once
 
 
 class Gradients(TorchFunctionMode):
@@ -35,8 +35,8 @@ class Gradients(TorchFunctionMode):
     ----------
     into : mapping of str to Tensor
         The sums by layer, (groups, out/groups, out/groups).
-    outputs : dict of Node to int
-        The nodes of the last forward pass's graph that compute the outputs -> bytes of the output.
+    outputs : set of Node
+        The nodes of the last forward pass's graph that compute the outputs.
     reached : set of str
         The layers at which a gradient has arrived.
     """
@@ -45,9 +45,10 @@ class Gradients(TorchFunctionMode):
         super().__init__()
         self.network, self.layers = network, conv_layers(network)
         self.into: Mapping[str, torch.Tensor] = {}
-        self.outputs: dict[Node, int] = {}
+        self.outputs: set[Node] = set()
         self.reached: set[str] = set()
         self._inside = False  # of a convolution's own forward
+        self._largest = 1  # bytes of a tensor behind the last convolution
         self._anchor = torch.zeros((), requires_grad=True)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,9 +72,7 @@ class Gradients(TorchFunctionMode):
         if not self.outputs or logits.grad_fn is None:
             return
         fork = _fork(logits, self.outputs)
-        # a gradient at the fork is about as large as the last convolution's output, which is next to it
-        chunk = max(1, GRADIENT_BYTES // max(1, list(self.outputs.values())[-1]))
-        for directions_at_once in directions.split(chunk):
+        for directions_at_once in directions.split(max(1, GRADIENT_BYTES // self._largest)):
             for gradient in _at_fork(logits, fork, directions_at_once):
                 torch.autograd.grad([fork], [self._anchor], gradient, retain_graph=True, allow_unused=True)
 
@@ -84,6 +83,8 @@ class Gradients(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Follow a convolution that the network computes itself, with the weight of one of its layers."""
         output = function(*args, **(kwargs or {}))
+        if isinstance(output, torch.Tensor):
+            self._largest = max(self._largest, output.nbytes)
         if function is torch.conv2d and not self._inside:
             weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
             for layer, conv in self.layers.items():
@@ -106,7 +107,8 @@ class Gradients(TorchFunctionMode):
             output = _Start.apply(self._anchor, output.detach())
         if output.grad_fn is not None:  # None where the network computes without gradients
             output.grad_fn.register_prehook(partial(self.add, layer))
-            self.outputs[output.grad_fn] = output.nbytes
+            self.outputs.add(output.grad_fn)
+            self._largest = output.nbytes
         return output
 
     def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
