@@ -44,7 +44,7 @@ rule prepare_dataset:
     conda:
         TORCH
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(3000),
         runtime=growing(60),
     params:
         source=DATASETS.source,

@@ -3,13 +3,17 @@
 Nothing in an archive is read before its checksum has matched.
 """
 
+import gzip
 import logging
 import os
+import shutil
 import stat
 import tarfile
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -222,7 +226,44 @@ def unpack(archive: Path, into: Path) -> None:
     except UNREADABLE as error:
         if disk_is_full(error, into):
             raise UserError(f"{archive}: no space left in {into} to unpack it") from error
-        raise UserError(f"{archive}: not a complete zip or tar archive ({error})") from error
+        reason = str(error).partition("\n")[0].rstrip(":")  # the first line says all
+        raise UserError(f"{archive}: not a complete zip or tar archive ({reason})") from error
+
+
+def gunzip(archive: Path, to: Path) -> None:
+    """Unpack a .gz into a file.
+
+    Raises
+    ------
+    UserError
+        If it is truncated or no .gz.
+    """
+    try:
+        with gzip.open(archive) as packed, open(to, "wb") as unpacked:
+            shutil.copyfileobj(packed, unpacked, 2**20)
+    except UNREADABLE as error:
+        if disk_is_full(error, to.parent):
+            raise UserError(f"{archive}: no space left in {to.parent} to unpack it") from error
+        raise UserError(f"{archive}: not a complete gzip file ({error})") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file that is read in the body if it is not what it should be; libraries raise any error, without names.
+
+    Raises
+    ------
+    UserError
+        In place of any other error but that of a full disk.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is missing") from error
+    except Exception as error:
+        if isinstance(error, UserError) or disk_is_full(error, Path(tempfile.gettempdir())):
+            raise
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _safe_member(archive: Path, member: tarfile.TarInfo, into: str) -> tarfile.TarInfo:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ansatz.data.archives import unpack
+from ansatz.data.archives import reading, unpack
 from ansatz.data.bundled import DIGITS
 from ansatz.data.raw import RawDataset, whole
 from ansatz.files.dataset import Part
@@ -27,9 +27,10 @@ def svhn(folder: Path) -> RawDataset:
 
     parts = {}
     for part in ("train", "test"):
-        stored = loadmat(folder / f"{part}_32x32.mat")
-        labels = stored["y"].ravel()
-        parts[part] = Part(stored["X"].transpose(3, 2, 0, 1), np.where(labels == 10, 0, labels))  # 10 is the digit 0
+        with reading(archive := folder / f"{part}_32x32.mat"):
+            stored = loadmat(archive)
+            images, labels = stored["X"].transpose(3, 2, 0, 1), stored["y"].ravel()
+        parts[part] = Part(images, np.where(labels == 10, 0, labels))  # 10 is the digit 0
     return RawDataset(DIGITS, **parts)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ansatz.data.archives import unpack
+from ansatz.data.archives import reading, unpack
 from ansatz.data.raw import RawDataset
 from ansatz.errors import UserError
 from ansatz.files.dataset import Part
@@ -39,13 +39,8 @@ def read_pickle(path: Path) -> dict[str, Any]:
     UserError
         If it holds anything besides arrays and plain types, or is torn.
     """
-    try:
-        with open(path, "rb") as file:
-            content = ArrayUnpickler(file, encoding="latin1").load()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: is missing") from error
-    except Exception as error:  # a damaged pickle fails in any way
-        raise UserError(f"{path}: cannot be unpickled ({error})") from error
+    with reading(path), open(path, "rb") as file:
+        content = ArrayUnpickler(file, encoding="latin1").load()
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__} instead of a dictionary")
     return content

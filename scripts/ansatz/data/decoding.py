@@ -1,6 +1,6 @@
 """Decode image files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ansatz.errors import UserError
 from ansatz.files.dataset import Part
+from ansatz.files.pools import OnDisk
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # others may have any depth, or start programs
 BITS_PER_SAMPLE = 258  # a tag of TIFF
@@ -63,18 +64,21 @@ def decode_images(samples: Iterable[tuple[Path, int]], size: int | None = None) 
     UserError
         If an image cannot be decoded, or is of another size than the first.
     """
-    images, labels = [], []
-    first: tuple[str, int, int] | None = None
-    for path, label in samples:
-        image = decode_image(path)
-        if size:
-            image = image.resize((size, size))
-        first = first or (path.name, *image.size)
-        if image.size != first[1:]:
-            raise UserError(
-                f"{path}: {image.width}x{image.height} pixels, but {first[0]} has {first[1]}x{first[2]}; "
-                "give the dataset a size, such as size: 64"
-            )
-        images.append(np.asarray(image))  # (H, W, 3)
-        labels.append(label)
-    return Part(np.stack(images).transpose(0, 3, 1, 2), np.array(labels))
+    labels = []
+
+    def images() -> Iterator[np.ndarray]:
+        first: tuple[str, int, int] | None = None
+        for path, label in samples:
+            image = decode_image(path)
+            if size:
+                image = image.resize((size, size))
+            first = first or (path.name, *image.size)
+            if image.size != first[1:]:
+                raise UserError(
+                    f"{path}: {image.width}x{image.height} pixels, but {first[0]} has {first[1]}x{first[2]}; "
+                    "give the dataset a size, such as size: 64"
+                )
+            labels.append(label)
+            yield np.asarray(image).transpose(2, 0, 1)[None]  # (1, 3, H, W)
+
+    return Part(OnDisk(images()), np.array(labels))

@@ -1,29 +1,38 @@
 """MNIST, and datasets in its format, IDX."""
 
-from collections.abc import Iterator
+import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
 
-from ansatz.data.archives import unpack
+from ansatz.data.archives import reading, unpack
 from ansatz.data.bundled import DIGITS
 from ansatz.data.raw import RawDataset
 from ansatz.files.dataset import Part
 from ansatz.registry import dataset
 
+TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}  # by their number in a file
 
-def _idx(name: str, folder: Path, archives: str = "*.gz", **options: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the images (N, 28, 28) and labels of both halves of MNIST or of a dataset in its format."""
-    from torchvision import datasets
-    from torchvision.datasets.utils import extract_archive
 
-    raw = folder / name / "raw"  # where torchvision looks
-    raw.mkdir(parents=True)
-    for archive in folder.glob(archives):
-        extract_archive(str(archive), str(raw))
-    for train in (True, False):
-        half = getattr(datasets, name)(folder, train=train, **options)
-        yield half.data.numpy(), half.targets.numpy()
+def read_idx(archive: Path) -> np.ndarray:
+    """Return the array in a gzipped IDX file.
+
+    Raises
+    ------
+    UserError
+        If it is truncated, or no such file.
+    """
+    with reading(archive), gzip.open(archive) as file:
+        _, number, axes = struct.unpack(">HBB", file.read(4))
+        shape = struct.unpack(f">{axes}I", file.read(4 * axes))
+        return np.frombuffer(file.read(), TYPES[number]).reshape(shape)
+
+
+def _part(folder: Path, half: str, labels: str = "labels-idx1-ubyte") -> Part:
+    """Return the images, (N, 1, 28, 28), and labels of a half of MNIST or of a dataset in its format."""
+    images = read_idx(folder / f"{half}-images-idx3-ubyte.gz")
+    return Part(images[:, None], read_idx(folder / f"{half}-{labels}.gz"))
 
 
 @dataset(
@@ -40,8 +49,7 @@ def _idx(name: str, folder: Path, archives: str = "*.gz", **options: str) -> Ite
 )
 def mnist(folder: Path) -> RawDataset:
     """MNIST: handwritten digits."""
-    train, test = (Part(images[:, None], labels) for images, labels in _idx("MNIST", folder))
-    return RawDataset(DIGITS, train, test=test)
+    return RawDataset(DIGITS, _part(folder, "train"), test=_part(folder, "t10k"))
 
 
 @dataset(
@@ -60,8 +68,7 @@ def fashion_mnist(folder: Path) -> RawDataset:
     """Fashion-MNIST: clothing."""
     from torchvision.datasets import FashionMNIST
 
-    train, test = (Part(images[:, None], labels) for images, labels in _idx("FashionMNIST", folder))
-    return RawDataset(FashionMNIST.classes, train, test=test)
+    return RawDataset(FashionMNIST.classes, _part(folder, "train"), test=_part(folder, "t10k"))
 
 
 @dataset(
@@ -79,8 +86,8 @@ def emnist(folder: Path) -> RawDataset:
     from torchvision.datasets import EMNIST
 
     unpack(folder / "gzip.zip", folder)
-    halves = _idx("EMNIST", folder, "gzip/emnist-balanced-*.gz", split="balanced")
-    train, test = (Part(images.swapaxes(1, 2)[:, None], labels) for images, labels in halves)  # published transposed
+    halves = (_part(folder / "gzip", f"emnist-balanced-{half}") for half in ("train", "test"))
+    train, test = (Part(half.images.swapaxes(2, 3), half.labels) for half in halves)  # published transposed
     return RawDataset(EMNIST.classes_split_dict["balanced"], train, test=test)
 
 
@@ -101,6 +108,6 @@ def qmnist(folder: Path) -> RawDataset:
 
     The first 10,000 images of the test part are those of MNIST.
     """
-    # the other columns of the labels: writers and places
-    train, test = (Part(images[:, None], labels[:, 0]) for images, labels in _idx("QMNIST", folder))
+    halves = (_part(folder, f"qmnist-{half}", "labels-idx2-int") for half in ("train", "test"))
+    train, test = (Part(half.pool, half.labels[:, 0]) for half in halves)  # the other columns: writers and places
     return RawDataset(DIGITS, train, test=test)

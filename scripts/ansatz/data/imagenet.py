@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ansatz.data.archives import unpack
+from ansatz.data.archives import reading, unpack
 from ansatz.data.decoding import decode_images
 from ansatz.data.raw import RawDataset, whole
 from ansatz.files.dataset import Part
+from ansatz.files.pools import OnDisk
 from ansatz.registry import dataset
 
 
@@ -47,14 +48,16 @@ def tiny_imagenet(folder: Path) -> RawDataset:
     pixels="32",
 )
 def imagenet32(folder: Path) -> RawDataset:
-    """ImageNet 32x32: things and animals, downsampled; needs 8 GB of memory, twice the size of its pixels.
+    """ImageNet 32x32: things and animals, downsampled; needs 8 GB in ``TMPDIR``, twice the size of its pixels.
 
     The classes are numbered from 1 as published (Chrabaszcz et al., 2017), not in the order of torchvision's weights.
     """
     parts = {}
     for part in ("train", "val"):
-        unpack(folder / f"Imagenet32_{part}_npz.zip", folder / part)
-        batches = [np.load(batch) for batch in sorted((folder / part).rglob("*.npz"))]
-        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
-        parts[part] = Part(images, whole(np.concatenate([batch["labels"] for batch in batches])) - 1)
+        unpack(archive := folder / f"Imagenet32_{part}_npz.zip", folder / part)
+        with reading(archive):
+            batches = [np.load(batch) for batch in sorted((folder / part).rglob("*.npz"))]
+            images = OnDisk(batch["data"].reshape(-1, 3, 32, 32) for batch in batches)
+            labels = np.concatenate([batch["labels"] for batch in batches])
+        parts[part] = Part(images, whole(labels) - 1)
     return RawDataset([str(number) for number in range(1, 1001)], parts["train"], test=parts["val"])

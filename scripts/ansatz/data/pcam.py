@@ -1,14 +1,11 @@
 """PatchCamelyon, whose images are HDF5 files."""
 
-import gzip
-import shutil
-import tempfile
 from pathlib import Path
 
-import numpy as np
-
+from ansatz.data.archives import gunzip, reading
 from ansatz.data.raw import RawDataset
 from ansatz.files.dataset import Part
+from ansatz.files.pools import OnDisk
 from ansatz.registry import dataset
 
 
@@ -27,7 +24,7 @@ from ansatz.registry import dataset
     pixels="96",
 )
 def pcam(folder: Path) -> RawDataset:
-    """PatchCamelyon: lymph nodes, with or without a tumour; needs 9 GB of memory and 18 GB in ``TMPDIR``.
+    """PatchCamelyon: lymph nodes, with or without a tumour; needs 16 GB in ``TMPDIR``.
 
     A patch has the class ``tumour`` where at least one pixel of its central 32x32 belongs to a tumour.
     """
@@ -35,15 +32,16 @@ def pcam(folder: Path) -> RawDataset:
 
 
 def _patches(folder: Path, split: str) -> Part:
-    """Read a split; its images, up to 7 GB, stay on the disk until they are needed."""
     import h5py
 
-    for archive in folder.glob(f"*_{split}_?.h5.gz"):
-        with gzip.open(archive) as packed, open(archive.with_suffix(""), "wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-    images, labels = (h5py.File(folder / f"camelyonpatch_level_2_split_{split}_{axis}.h5") for axis in "xy")
-    with images, labels, tempfile.TemporaryFile() as file:
-        for start in range(0, len(images["x"]), 1024):
-            file.write(images["x"][start : start + 1024].transpose(0, 3, 1, 2).tobytes())
-        channels_first = np.memmap(file, np.uint8, "r", shape=(len(images["x"]), 3, 96, 96))
-        return Part(channels_first, labels["y"][:, 0, 0, 0])
+    archives = [folder / f"camelyonpatch_level_2_split_{split}_{axis}.h5.gz" for axis in "xy"]
+    unpacked = [archive.with_suffix("") for archive in archives]
+    for archive, file in zip(archives, unpacked, strict=True):
+        gunzip(archive, file)
+    with reading(archives[1]), h5py.File(unpacked[1]) as file:
+        labels = file["y"][:, 0, 0, 0]
+    with reading(archives[0]), h5py.File(unpacked[0]) as file:
+        stored = file["x"]  # (N, 96, 96, 3)
+        images = OnDisk(stored[i : i + 1024].transpose(0, 3, 1, 2) for i in range(0, len(stored), 1024))
+    unpacked[0].unlink()  # the largest needs 7 GB
+    return Part(images, labels)

@@ -1,7 +1,7 @@
 """Photographs of varying size, resized when they are read."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ansatz.data.archives import unpack
 from ansatz.data.folders import read_folder
 from ansatz.data.raw import RawDataset
 from ansatz.files.dataset import Part
+from ansatz.files.pools import OnDisk
 from ansatz.registry import dataset
 
 
@@ -26,8 +27,14 @@ def _square(size: int, banner: int = 0) -> Callable[[Any], np.ndarray]:
 
 def _collected(split: Any) -> Part:
     """Return all images of a torchvision dataset."""
-    images, labels = zip(*split, strict=True)
-    return Part(np.stack(images), np.array(labels))
+    labels = []
+
+    def images() -> Iterator[np.ndarray]:
+        for image, label in split:
+            labels.append(label)
+            yield image[None]
+
+    return Part(OnDisk(images()), np.array(labels))
 
 
 @dataset(

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from ansatz.data.raw import RawDataset
 from ansatz.errors import UserError
 from ansatz.files.atomic import disk_is_full
 from ansatz.files.dataset import Part, write_dataset
+from ansatz.files.pools import Joined
 from ansatz.provenance import provenance
 from ansatz.registry import find
 from ansatz.seeds import derive_seed
@@ -65,7 +66,7 @@ def prepare(
         held_out = (part and _limited(part, limit) for part in (raw.validation, raw.test))
         raw = RawDataset(raw.classes, _limited(raw.train, limit), *held_out)
     pool, split = _split(name, raw)
-    mean, std = channel_statistics(pool.images, split["train"])
+    mean, std = channel_statistics(pool.subset(split["train"]).in_pieces().read())
     write_dataset(
         output,
         name=name,
@@ -78,7 +79,7 @@ def prepare(
         provenance=provenance(dataset=name, size=size, limit=limit, sha256=sha256, **origin),
     )
     sizes = {part: len(indices) for part, indices in split.items()} | {"test": len(raw.test) if raw.test else 0}
-    LOG.info("%s: %s, %d classes, images %s", name, sizes, len(raw.classes), pool.images.shape[1:])
+    LOG.info("%s: %s, %d classes, images %s", name, sizes, len(raw.classes), pool.pool.shape[1:])
 
 
 def _read_registered(name: str, source: Path, size: int | None, sha256: str | Mapping[str, str]) -> RawDataset:
@@ -117,7 +118,8 @@ def _split(name: str, raw: RawDataset) -> tuple[Part, dict[str, np.ndarray]]:
     n = len(raw.train)
     if raw.validation is not None:
         parts = (raw.train, raw.validation)
-        pool = Part(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+        rows = np.concatenate([parts[0].indices, len(parts[0].pool) + parts[1].indices])
+        pool = Part(Joined([p.pool for p in parts]), np.concatenate([p.labels for p in parts]), rows)
         return pool, {"train": np.arange(n), "validation": np.arange(n, len(pool))}
     held_out = round(n * VALIDATION_SHARE)
     if not 0 < held_out < n:
@@ -126,15 +128,13 @@ def _split(name: str, raw: RawDataset) -> tuple[Part, dict[str, np.ndarray]]:
     return raw.train, {"train": np.sort(order[held_out:]), "validation": np.sort(order[:held_out])}
 
 
-def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def channel_statistics(pieces: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each channel, on the scale 0..1.
 
     Parameters
     ----------
-    images : ndarray
-        uint8 (M, C, H, W).
-    rows : ndarray
-        Which images to measure. A thousand are read at a time, as all of them may fill half of the memory.
+    pieces : iterable of ndarray
+        All images, some at a time: uint8 (n, C, H, W).
 
     Returns
     -------
@@ -142,11 +142,10 @@ def channel_statistics(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray
         float64 (C,), exact: from counts of the 256 values.
     """
     values = np.arange(256) / 255
-    counts = np.zeros((images.shape[1], 256), np.int64)
-    for chunk in np.array_split(rows, max(1, len(rows) // 1024)):
-        batch = images[chunk]
-        for channel in range(images.shape[1]):
-            counts[channel] += np.bincount(batch[:, channel].ravel(), minlength=256)
-    share = counts / counts.sum(1, keepdims=True)  # (C, 256)
+    counts = [
+        [np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)] for images in pieces
+    ]  # of each piece and channel
+    total = np.sum(counts, axis=0)  # (C, 256)
+    share = total / total.sum(1, keepdims=True)  # (C, 256)
     mean = share @ values
     return mean, np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))

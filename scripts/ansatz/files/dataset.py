@@ -1,5 +1,6 @@
 """``dataset.h5``: images, labels, the split, and statistics of the channels."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ansatz.files.hashing import fingerprint
-from ansatz.files.hdf5 import Group, arrays, read_tree, write_tree
+from ansatz.files.hdf5 import Group, Pieces, arrays, read_tree, write_tree
+from ansatz.files.pools import Joined, OnDisk
 
 MAPPED = ("images", "test/images")
+PIECE = 2**24  # bytes of images that are read at once
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Part:
 
     Attributes
     ----------
-    pool : ndarray
+    pool : ndarray, OnDisk or Joined
         uint8 (M, C, H, W); mapped from the file it was read from, so that only the images in use take memory.
     labels : ndarray
         int64 (N,), one for each row.
@@ -27,7 +30,7 @@ class Part:
         int64 (N,); by default all rows of the pool.
     """
 
-    pool: np.ndarray
+    pool: np.ndarray | OnDisk | Joined
     labels: np.ndarray
     rows: np.ndarray | slice = field(default_factory=lambda: slice(None))
 
@@ -36,12 +39,23 @@ class Part:
         """The part's images in memory, uint8 (N, C, H, W)."""
         return self.pool[self.rows]
 
+    @property
+    def indices(self) -> np.ndarray:
+        """The numbers of the part's images in the pool, int64 (N,)."""
+        return np.arange(len(self.pool))[self.rows]
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def subset(self, indices: np.ndarray) -> "Part":
         """Return the part's images and labels at `indices`."""
-        return Part(self.pool, self.labels[indices], np.arange(len(self.pool))[self.rows][indices])
+        return Part(self.pool, self.labels[indices], self.indices[indices])
+
+    def in_pieces(self) -> Pieces:
+        """Return the part's images as an array that is read in pieces."""
+        shape = (len(self), *self.pool.shape[1:])
+        rows = np.array_split(self.indices, math.prod(shape) // PIECE + 1)
+        return Pieces(shape, self.pool.dtype, lambda: (self.pool[piece] for piece in rows))
 
 
 @dataclass(frozen=True)
@@ -81,9 +95,9 @@ def write_dataset(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write ``dataset.h5``: `pool` with its `split` into ``train`` and ``validation`` indices, and the test part."""
-    data: dict[str, Any] = {"images": pool.images, "labels": pool.labels, "split": split}
+    data: dict[str, Any] = {"images": pool.in_pieces(), "labels": pool.labels, "split": split}
     if test is not None:
-        data["test"] = {"images": test.images, "labels": test.labels}
+        data["test"] = {"images": test.in_pieces(), "labels": test.labels}
     statistics = {"classes": [str(label) for label in classes], "mean": mean, "std": std}
     attributes = {"name": name, "fingerprint": fingerprint(*arrays(data))}
     write_tree(path, data | statistics, attributes=attributes, provenance=provenance)

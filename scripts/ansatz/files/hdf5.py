@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,12 +19,21 @@ if TYPE_CHECKING:  # h5py takes long to import, and some jobs never need it
 Content = TypeVar("Content")
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """An array that is written in pieces, as it need not fit into memory; `read` returns them in order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], Iterator[np.ndarray]]
+
+
 class Group(dict[str, Any]):
     """A group of an HDF5 file: its arrays and groups by name, in order, and its attributes.
 
     Parameters
     ----------
-    members : mapping of str to array, list of str, or mapping
+    members : mapping of str to array, `Pieces`, list of str, or mapping
         A mapping is a group of its own, with attributes where it is a `Group`.
     **attributes
         Numbers, text, or short arrays of them.
@@ -34,7 +44,7 @@ class Group(dict[str, Any]):
         self.attributes: dict[str, Any] = attributes
 
 
-def arrays(tree: Mapping[str, Any]) -> Iterator[np.ndarray]:
+def arrays(tree: Mapping[str, Any]) -> Iterator[np.ndarray | Pieces]:
     """Yield the arrays of a tree in order, those of its groups included."""
     for member in tree.values():
         if isinstance(member, Mapping):
@@ -81,6 +91,11 @@ def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
     for name, member in tree.items():
         if isinstance(member, Mapping):
             _write_group(group.create_group(name, track_order=True), member)
+        elif isinstance(member, Pieces):
+            stored, start = group.create_dataset(name, member.shape, member.dtype), 0
+            for piece in member.read():
+                stored[start : start + len(piece)] = piece
+                start += len(piece)
         else:
             group[name] = member
     if isinstance(tree, Group):

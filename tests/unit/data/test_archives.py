@@ -1,5 +1,6 @@
 """Archives, and every way in which they can be broken."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -12,13 +13,15 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from ansatz.data import archives
 from ansatz.data import cifar as cifar_reader
-from ansatz.data.archives import Archive, fetch_archives, unpack
+from ansatz.data.archives import Archive, fetch_archives, published_archives, unpack
 from ansatz.data.prepare import prepare
 from ansatz.errors import UserError
 from ansatz.files.dataset import read_dataset
+from upstream import UPSTREAM
 
 
 def one_line(caught):
@@ -130,7 +133,10 @@ def test_a_pickle_runs_no_code(tmp_path, monkeypatch, protocol):
     monkeypatch.chdir(tmp_path)
     evil = pickle.dumps({"data": Evil(), "labels": [0]}, protocol)
     line = refused_cifar(tmp_path, data_batch_3=evil)
-    assert "cifar-10-batches-py/data_batch_3: cannot be unpickled (it holds posix.mkdir, not only arrays" in line
+    assert (
+        "cifar-10-batches-py/data_batch_3: cannot be read (UnpicklingError: it holds posix.mkdir, not only arrays"
+        in line
+    )
     assert not (tmp_path / "evil").exists()
 
 
@@ -147,7 +153,7 @@ def test_a_pickle_of_arrays_is_read(tmp_path, protocol):
     ("changes", "expected"),
     [
         ({"data_batch_2": None}, "cifar-10-batches-py/data_batch_2: is missing"),
-        ({"test_batch": b"\x80\x04"}, "cifar-10-batches-py/test_batch: cannot be unpickled ("),
+        ({"test_batch": b"\x80\x04"}, "cifar-10-batches-py/test_batch: cannot be read ("),
         ({"batches.meta": ["a"]}, "cifar-10-batches-py/batches.meta: holds list instead of a dictionary"),
         ({"test_batch": {"labels": [1]}}, "cannot be read as cifar10 (KeyError: 'data')"),
         ({"test_batch": {"data": np.zeros((1, 3072), np.uint8), "labels": [10]}}, "test: the label of image 0 is 10, "),
@@ -155,6 +161,33 @@ def test_a_pickle_of_arrays_is_read(tmp_path, protocol):
 )
 def test_archives_with_other_content_are_named_in_one_line(tmp_path, changes, expected):
     assert expected in refused_cifar(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "expected"),
+    [
+        ("fashion_mnist", "train-labels-idx1-ubyte.gz", b"no gzip", "cannot be read (BadGzipFile: "),
+        ("fashion_mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(bytes(99))[:-9], "cannot be read ("),
+        ("fashion_mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(b"\0\0\x08\x03"), "cannot be read (error: "),
+        ("svhn", "test_32x32.mat", b"no matrices", "cannot be read ("),
+        ("pcam", "camelyonpatch_level_2_split_valid_y.h5.gz", b"no gzip", "not a complete gzip file ("),
+        ("pcam", "camelyonpatch_level_2_split_test_x.h5.gz", gzip.compress(b"no HDF5"), "cannot be read ("),
+        ("imagenet32", "Imagenet32_val_npz.zip", b"no zip", "not a complete zip or tar archive ("),
+    ],
+)
+def test_the_broken_one_of_several_archives_is_named(tmp_path, name, file, content, expected):
+    source = tmp_path / "archives"
+    source.mkdir()
+    if name == "svhn":
+        savemat(source / "train_32x32.mat", {"X": np.zeros((32, 32, 3, 2), np.uint8), "y": [[1], [10]]})
+    else:
+        UPSTREAM[name](source)
+    (source / file).write_bytes(content)
+    paths = {archive.file: source / archive.file for archive in published_archives(name)}
+    checksums = {file: hashlib.sha256(path.read_bytes()).hexdigest() for file, path in paths.items()}
+    with pytest.raises(UserError) as caught:
+        prepare(name, source, tmp_path / "dataset.h5", sha256=checksums)
+    assert one_line(caught).startswith(f"{source / file}: {expected}")
 
 
 def test_what_torchvision_misses_is_not_to_be_downloaded_by_an_argument(tmp_path):
