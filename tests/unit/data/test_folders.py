@@ -11,31 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ansatz.data import listing
-from ansatz.data.listing import identity, images_of
 from ansatz.data.prepare import prepare
 from ansatz.errors import UserError
 from ansatz.files.dataset import read_dataset
 from ansatz.networks.build import build
+from own_images import picture
 
 
 def one_line(caught):
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def picture(path, size=(6, 4), colour=(255, 0, 0), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).convert(mode).save(path)
-
-
-@pytest.fixture
-def flowers(tmp_path):
-    root = tmp_path / "flowers"
-    for kind, colour in {"rose": (200, 0, 0), "tulip": (0, 0, 200)}.items():
-        for i in range(5):
-            picture(root / kind / f"{i}.png", colour=colour)
-    return root
 
 
 def prepared(source, tmp_path, **options):
@@ -263,100 +248,3 @@ def test_a_bad_zip_is_named(flowers, tmp_path):
     shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers)
     with pytest.raises(UserError, match=r"flowers.zip/rose/2.png: not an image"):
         prepared(tmp_path / "flowers.zip", tmp_path)
-
-
-def test_links_to_folders_are_followed_in_order(flowers, tmp_path):
-    store = tmp_path / "store"
-    flowers.rename(store)
-    flowers.mkdir()
-    (store / "rose" / "more").mkdir()
-    (store / "rose" / "3.png").rename(store / "rose" / "more" / "3.png")
-    for kind in ("rose", "tulip"):
-        (flowers / kind).symlink_to(store / kind)
-    (flowers / "rose" / "z.png").symlink_to(store / "tulip" / "0.png")
-    listed = images_of(flowers)["train"]
-    expected = [*(flowers / "rose" / name for name in ("0.png", "1.png", "2.png", "4.png", "z.png", "more/3.png"))]
-    assert listed == {"rose": expected, "tulip": [flowers / "tulip" / f"{i}.png" for i in range(5)]}
-    assert len(prepared(flowers, tmp_path).parts["train"]) == 9
-
-
-# ------------------------------------------------------------------------------------------------- have they changed?
-def swap(root):
-    one, other = root / "rose" / "0.png", root / "tulip" / "0.png"
-    one.rename(root / "0.png")
-    other.rename(one)
-    (root / "0.png").rename(other)
-
-
-def repaint(root):
-    """The same size, and the same date."""
-    path = root / "tulip" / "3.png"
-    content, status = path.read_bytes(), path.stat()
-    picture(path, colour=(0, 0, 201))
-    assert path.stat().st_size == status.st_size
-    assert path.read_bytes() != content
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def add(root):
-    picture(root / "rose" / "5.png")
-
-
-def remove(root):
-    (root / "rose" / "4.png").unlink()
-
-
-def rename_class(root):
-    (root / "rose").rename(root / "dahlia")
-
-
-def touch(root):
-    for path in (root / "rose" / "4.png", root / "rose", root):
-        os.utime(path, (1, 1))
-
-
-def leave_something(root):
-    (root / "rose" / ".DS_Store").write_text("system")
-    (root / "rose" / "notes.txt").write_text("mine")
-
-
-@pytest.mark.parametrize("linked", [False, True])
-@pytest.mark.parametrize(
-    ("change", "seen"),
-    [
-        (swap, True),
-        (repaint, True),
-        (add, True),
-        (remove, True),
-        (rename_class, True),
-        (touch, False),
-        (leave_something, False),
-    ],
-)
-def test_a_change_of_what_is_read_is_seen_and_of_nothing_else(flowers, tmp_path, linked, change, seen):
-    source = flowers
-    if linked:
-        source = tmp_path / "linked"
-        source.mkdir()
-        (source / "train").symlink_to(flowers)
-    before = identity(source)
-    change(flowers)
-    assert (identity(source) != before) == seen
-
-
-def test_many_images_are_compared_by_size_and_date(flowers, monkeypatch):
-    monkeypatch.setattr(listing, "COMPARED", 100)
-    monkeypatch.setattr(listing, "checksum", lambda _: pytest.fail("read"))
-    before = identity(flowers)
-    assert identity(flowers) == before
-    os.utime(flowers / "rose" / "4.png", (1, 1))
-    assert identity(flowers) != before
-
-
-def test_a_zip_is_compared_by_its_content(flowers, tmp_path):
-    shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers)
-    before = identity(tmp_path / "flowers.zip")
-    os.utime(tmp_path / "flowers.zip", (1, 1))
-    assert identity(tmp_path / "flowers.zip") == before
-    shutil.make_archive(str(tmp_path / "flowers"), "zip", flowers / "rose")
-    assert identity(tmp_path / "flowers.zip") != before
