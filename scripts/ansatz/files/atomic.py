@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If the disk is full, which libraries report in many ways.
+        If the disk is full or the file too large, which libraries report in many ways.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,10 +34,14 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except BaseException as error:
-        full = disk_is_full(error, path.parent)
+        reason = None
+        if disk_is_full(error, path.parent):
+            reason = "no space left on the device"
+        elif is_too_large(error, temporary):
+            reason = "larger than files may be here (ulimit -f)"
         temporary.unlink(missing_ok=True)
-        if full:
-            raise UserError(f"{path}: no space left on the device; nothing was written") from error
+        if reason:
+            raise UserError(f"{path}: {reason}; nothing was written") from error
         raise
 
 
@@ -45,6 +50,18 @@ def disk_is_full(error: BaseException, folder: Path) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < 2**16
+
+
+def is_too_large(error: BaseException, file: Path) -> bool:
+    """Return whether a limit on the size of files is why a library failed to write one."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EFBIG
+    if sys.platform == "win32" or not isinstance(error, RuntimeError):
+        return False
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return limit != resource.RLIM_INFINITY and file.exists() and file.stat().st_size + 2**16 > limit
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

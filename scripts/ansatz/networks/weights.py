@@ -35,8 +35,13 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         kind = "state dict that opens with weights_only" if isinstance(error, pickle.UnpicklingError) else "checkpoint"
         raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise UserError(f"{path}: holds no state dict; save network.state_dict()")
+    for name, value in state.items():
+        if special := _special(value):
+            raise UserError(f"{path}: {name} is a {special} tensor; save dense ones of real numbers")
     return {name.removeprefix("module."): value for name, value in state.items()}  # as nn.DataParallel names them
 
 
@@ -97,6 +102,17 @@ def published_weights(name: str, sha256: str = "") -> Archive:
 def weights_fingerprint(network: nn.Module) -> str:
     """Return the SHA-256 of all parameters and buffers together."""
     return fingerprint(*(value.cpu().numpy() for value in network.state_dict().values()))
+
+
+def _special(tensor: torch.Tensor) -> str | None:
+    """Return of which kind a tensor is that no parameter can take its values from."""
+    kinds = {
+        "sparse": tensor.layout is not torch.strided,
+        "meta": tensor.is_meta,
+        "quantized": tensor.is_quantized,
+        "complex": tensor.is_complex(),
+    }
+    return next((kind for kind, applies in kinds.items() if applies), None)
 
 
 def _shape(tensor: torch.Tensor | None) -> str:

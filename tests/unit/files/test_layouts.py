@@ -1,17 +1,21 @@
 """Datasets, features, snapshots and learned features: read back, refused when broken, whole or not written at all."""
 
 import os
+import resource
 
 import h5py
 import numpy as np
 import pytest
+from torch import nn
 
 from ansatz.errors import UserError
+from ansatz.files.atomic import write_text
 from ansatz.files.dataset import Part, read_dataset, write_dataset
 from ansatz.files.evolution import Evolution, LayerEvolution, read_evolution, write_evolution
 from ansatz.files.features import KINDS, Features, read_features, write_features
 from ansatz.files.hashing import fingerprint
 from ansatz.files.learned import LearnedFeatures, read_learned, write_learned
+from ansatz.networks.weights import save_weights
 from disks import mounted
 
 RNG = np.random.default_rng(0)
@@ -51,6 +55,14 @@ def evolution(path):
     content = Evolution({"epoch": np.arange(5)}, layers, np.zeros((3, 8, 8), np.uint8), "lenet")
     write_evolution(path, content, {"seed": 3})
     return content
+
+
+def text(path):
+    write_text(path, "text" * 1000)
+
+
+def weights(path):
+    save_weights(nn.Linear(64, 64), path)
 
 
 READ = {a_dataset: read_dataset, features: read_features, learned: read_learned, evolution: read_evolution}
@@ -144,6 +156,19 @@ def test_a_full_disk_is_named_and_nothing_left(small_disk):
     with pytest.raises(UserError, match=r"big.h5: no space left on the device; nothing was written"):
         a_dataset(small_disk / "big.h5", n=1000)
     assert not list(small_disk.iterdir())
+
+
+@pytest.mark.parametrize("write", [*READ, text, weights])
+def test_a_file_beyond_the_limit_is_named_and_nothing_left(tmp_path, capfd, write):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))  # bytes; as `ulimit -f`
+    try:
+        with pytest.raises(UserError, match=r"x: larger than files may be here \(ulimit -f\); nothing was written"):
+            write(tmp_path / "x")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("write", READ)
