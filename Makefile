@@ -25,6 +25,9 @@ run: $(ENVIRONMENT)
 	snakemake --cores all
 	snakemake --report results/report.html
 
+# Threads that wait for each other by spinning slow down the tests that run beside them.
+test test-unit: export OMP_WAIT_POLICY := PASSIVE
+
 test: $(ENVIRONMENT)
 	pytest
 
