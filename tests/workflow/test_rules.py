@@ -4,9 +4,12 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ansatz.declarations import LIBRARY, PACKAGES
 from ansatz.registry import definitions
@@ -14,6 +17,7 @@ from ansatz.workflow.closure import SCRIPTS, reached
 from real_data import ROOT
 
 SCRIPT_NAMES = sorted(path.name for path in SCRIPTS.glob("*.py"))
+PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}  # of the environments
 SMK = sorted((ROOT / "workflow").rglob("*.smk"))
 # From the bottom up: a package imports of those before it, and of its own line.
 LAYERS = (
@@ -115,8 +119,29 @@ def test_conda_environments_have_the_locks_versions(name):
             locked[package] = locked.get(package) if bound == "<" else version
     environment = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())
     assert environment["dependencies"][0] == "python=3.12"
-    pins = dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
+    pins = dict(pin.partition(";")[0].split("==") for pin in environment["dependencies"][-1]["pip"])
     assert pins == {package: locked[package] for package in pins}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="packages need others elsewhere")
+@pytest.mark.parametrize("name", ["torch", "tables"])
+def test_conda_environments_pin_what_their_packages_need(name):
+    environment = yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())
+    pins = [Requirement(pin) for pin in environment["dependencies"][-1]["pip"]]
+    assert needed(pins) == {pin.name for pin in pins}
+
+
+def needed(requirements):
+    """Return the names of packages, and of all that they need, as they are installed here."""
+    extras, waiting = {}, list(requirements)
+    for requirement in waiting:  # which grows meanwhile
+        name = canonicalize_name(requirement.name)
+        new = {"", *requirement.extras} - extras.setdefault(name, set())
+        extras[name] |= new
+        for other in map(Requirement, metadata.requires(name) or []) if new else ():
+            if other.marker is None or any(other.marker.evaluate(PYTHON | {"extra": extra}) for extra in new):
+                waiting.append(other)
+    return set(extras)
 
 
 def test_conda_environments_hold_what_their_scripts_import():
