@@ -3,10 +3,9 @@
 from ansatz.data.batches import on_device
 from ansatz.devices import take_device
 from ansatz.features.evolution import Snapshots
-from ansatz.files.atomic import write_json
 from ansatz.files.dataset import read_dataset
 from ansatz.files.evolution import write_evolution
-from ansatz.files.tables import write_metrics
+from ansatz.files.results import write_results
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
 from ansatz.networks.weights import save_weights
@@ -28,8 +27,7 @@ with job(snakemake.log[0], definitions=files.definitions):
     where = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
     trainer = Trainer(network, images, config, seed=params.seed, snapshots=snapshots, **where)
     run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**dict(params))
-    write_metrics(output.metrics, run.rows)
-    write_json(output.summary, {**params.run, **summary, "device": str(device), **made})
+    write_results(output.metrics, output.summary, run.rows, {**params.run, **summary, "device": str(device), **made})
     if "weights" in output.keys():  # noqa: SIM118  an output has names and no values
         save_weights(network, output.weights)
     if snapshots:

@@ -1,7 +1,5 @@
 """The workflow's own time: planning a grid, finding nothing to do, starting a job, gathering runs."""
 
-import csv
-import json
 import subprocess
 import sys
 import tempfile
@@ -12,6 +10,7 @@ from typing import Any
 import yaml
 
 from ansatz.files.atomic import read_json, write_text
+from ansatz.files.results import write_results
 from ansatz.files.runs import gather
 from ansatz.files.tables import METRICS, OUTCOME, read_csv, write_csv
 from ansatz.reporting import initialization
@@ -123,16 +122,11 @@ def gathering(count: int) -> float:
 def made_up(folder: Path, run: int) -> None:
     """Write the files of a run."""
     folder.mkdir()
-    with open(folder / "metrics.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, METRICS)
-        writer.writeheader()
-        for epoch in range(1, 21):
-            row = dict.fromkeys(METRICS, 1 / (run + epoch + 1))
-            writer.writerow(row | {"epoch": epoch, "status": "ok"})
+    rows = [dict.fromkeys(METRICS, 1 / (run + epoch + 1)) | {"epoch": epoch, "status": "ok"} for epoch in range(1, 21)]
     outcome = dict.fromkeys(OUTCOME, 1 / (run + 2)) | {"status": "finished", "epochs": 20, "device": "cpu"}
     initializer, seed = INITIALIZERS[run % len(INITIALIZERS)], run // len(INITIALIZERS)
     of = {"dataset": "digits", "initializer": initializer, "seed": seed}
-    (folder / "summary.json").write_text(json.dumps(of | outcome))
+    write_results(folder / "metrics.csv", folder / "summary.json", rows, of | outcome)
 
 
 def seconds(clone: Path, *arguments: str) -> float:

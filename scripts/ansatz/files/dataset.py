@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ansatz.files.hashing import fingerprint
-from ansatz.files.hdf5 import Group, Pieces, arrays, read_tree, write_tree
+from ansatz.files.hdf5 import Group, Pieces, read_tree, write_tree
 from ansatz.files.pools import Joined, OnDisk
 
 MAPPED = ("images", "test/images")
@@ -71,7 +70,7 @@ class Dataset:
     parts : mapping of str to Part
         ``train``, ``validation`` and ``test``: those that were asked for and exist.
     fingerprint : str
-        SHA-256 of the file's images, labels and split.
+        SHA-256 of the arrays in the file.
     """
 
     name: str
@@ -99,8 +98,7 @@ def write_dataset(
     if test is not None:
         data["test"] = {"images": test.in_pieces(), "labels": test.labels}
     statistics = {"classes": [str(label) for label in classes], "mean": mean, "std": std}
-    attributes = {"name": name, "fingerprint": fingerprint(*arrays(data))}
-    write_tree(path, data | statistics, attributes=attributes, provenance=provenance)
+    write_tree(path, data | statistics, attributes={"name": name}, provenance=provenance)
 
 
 def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", "validation", "test")) -> Dataset:
@@ -115,7 +113,7 @@ def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", 
     Raises
     ------
     UserError
-        If the file is truncated or no ``dataset.h5``.
+        If the file is damaged or no ``dataset.h5``.
     """
 
     def build(tree: Group) -> Dataset:

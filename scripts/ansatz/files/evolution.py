@@ -66,7 +66,7 @@ def read_evolution(path: str | os.PathLike[str]) -> Evolution:
     Raises
     ------
     UserError
-        If the file is truncated or no ``evolution.h5``.
+        If the file is damaged or no ``evolution.h5``.
     """
     return read_tree(path, _evolution, kind="evolution.h5")
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ansatz.files.hashing import fingerprint
-from ansatz.files.hdf5 import Group, arrays, read_tree, write_tree
+from ansatz.files.hdf5 import Group, read_tree, write_tree
 
 KINDS = ("nfm", "agop")
 
@@ -43,8 +42,7 @@ def write_features(path: str | os.PathLike[str], features: Features, provenance:
     }
     for layer, error in features.standard_errors.items():
         tree["agop"][layer].attributes["standard_error"] = error
-    attributes = {**features.attributes, "fingerprint": fingerprint(*arrays(tree))}
-    write_tree(path, tree, attributes=attributes, provenance=provenance)
+    write_tree(path, tree, attributes=features.attributes, provenance=provenance)
 
 
 def read_features(path: str | os.PathLike[str]) -> Features:
@@ -53,7 +51,7 @@ def read_features(path: str | os.PathLike[str]) -> Features:
     Raises
     ------
     UserError
-        If the file is truncated or no ``features.h5``.
+        If the file is damaged or no ``features.h5``.
     """
     return read_tree(path, _features, kind="features.h5")
 

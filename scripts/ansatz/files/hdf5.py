@@ -1,5 +1,6 @@
-"""Trees of arrays and attributes in HDF5 files, written whole or not at all."""
+"""Trees of arrays and attributes in HDF5 files, written whole or not at all, and read as they were written."""
 
+import hashlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # h5py takes long to import, and some jobs never need it
     import h5py
 
 Content = TypeVar("Content")
+PIECE = 2**24  # bytes of an array that are verified at once
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,6 @@ class Group(dict[str, Any]):
         self.attributes: dict[str, Any] = attributes
 
 
-def arrays(tree: Mapping[str, Any]) -> Iterator[np.ndarray | Pieces]:
-    """Yield the arrays of a tree in order, those of its groups included."""
-    for member in tree.values():
-        if isinstance(member, Mapping):
-            yield from arrays(member)
-        else:
-            yield member
-
-
 def write_tree(
     path: str | os.PathLike[str],
     tree: Mapping[str, Any],
@@ -60,7 +53,7 @@ def write_tree(
     provenance: Mapping[str, Any],
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a tree of arrays into an HDF5 file.
+    """Write a tree of arrays into an HDF5 file, with their fingerprint as an attribute of the whole file.
 
     Parameters
     ----------
@@ -83,6 +76,8 @@ def write_tree(
     with atomic(path) as temporary, _WriteErrorsKept(temporary, "w+") as stream:
         with h5py.File(stream, "w", track_order=True) as file:
             _write_group(file, root)
+            if not stream.error:
+                file.attrs["fingerprint"] = _fingerprint(file)
         if stream.error:
             raise stream.error
 
@@ -120,6 +115,35 @@ class _WriteErrorsKept(io.FileIO):
         return len(data)
 
 
+def _fingerprint(file: "h5py.File") -> str:
+    """Return a SHA-256 of all arrays, with their names, types and shapes, in the order of the names.
+
+    Attributes are not part of it, as HDF5 verifies their checksums itself.
+    """
+    import h5py
+
+    digest = hashlib.sha256()
+
+    def add(name: str, member: "h5py.Group | h5py.Dataset") -> None:
+        if isinstance(member, h5py.Dataset):
+            digest.update(f"{name} {member.dtype.str} {member.shape}".encode())
+            for piece in _pieces(member):
+                digest.update(b"\0".join(piece.ravel()) if piece.dtype == object else np.ascontiguousarray(piece))
+
+    file.visititems(add)
+    return digest.hexdigest()
+
+
+def _pieces(stored: "h5py.Dataset") -> Iterator[np.ndarray]:
+    """Yield an array in pieces of `PIECE` bytes."""
+    if stored.nbytes <= PIECE or not stored.shape:
+        yield stored[...]
+        return
+    rows = max(1, PIECE * len(stored) // stored.nbytes)
+    for start in range(0, len(stored), rows):
+        yield stored[start : start + rows]
+
+
 def read_tree(
     path: str | os.PathLike[str],
     build: Callable[[Group], Content],
@@ -127,7 +151,7 @@ def read_tree(
     kind: str = "HDF5 file",
     mapped: Collection[str] = (),
 ) -> Content:
-    """Read a file that `write_tree` wrote.
+    """Read a file that `write_tree` wrote, after verifying its fingerprint.
 
     Parameters
     ----------
@@ -143,9 +167,11 @@ def read_tree(
     Raises
     ------
     UserError
-        If the file is truncated or of another kind.
+        If the file is damaged or of another kind.
     """
     with _opened(path, kind) as file:
+        if file.attrs["fingerprint"] != _fingerprint(file):
+            raise OSError("its content has changed since it was written")
         return build(_read_group(file, mapped))
 
 
@@ -193,5 +219,5 @@ def _opened(path: str | os.PathLike[str], kind: str) -> Iterator["h5py.File"]:
     try:
         with h5py.File(path) as file:
             yield file
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:  # ValueError: a damaged type
         raise UserError(f"{path}: not a readable {kind} ({error}); remove it and run again") from error

@@ -47,7 +47,7 @@ def read_learned(path: str | os.PathLike[str]) -> LearnedFeatures:
     Raises
     ------
     UserError
-        If the file is truncated or no ``learned.h5``.
+        If the file is damaged or no ``learned.h5``.
     """
     return read_tree(path, _learned, kind="learned.h5")
 

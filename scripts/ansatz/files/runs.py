@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ansatz.files.atomic import read_json
-from ansatz.files.tables import CLOCK, METRICS, OUTCOME, RESOURCES, RUN, metrics_columns, read_csv
+from ansatz.files.results import read_results
+from ansatz.files.tables import CLOCK, OUTCOME, RESOURCES, RUN, metrics_columns
 
 if TYPE_CHECKING:  # pandas takes long to import, and some jobs never need it
     import pandas as pd
@@ -32,12 +32,11 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
     Raises
     ------
     UserError
-        If a file cannot be read or is incomplete.
+        If a file cannot be read, is incomplete, or has changed since it was written.
     """
     import pandas as pd
 
-    outcomes = [read_json(path, (*RUN, *OUTCOME)) for path in summaries]
-    epochs = [read_csv(path, METRICS) for path in metrics]
+    epochs, outcomes = zip(*map(read_results, metrics, summaries), strict=True)
     for table, outcome in zip(epochs, outcomes, strict=True):
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])

@@ -1,8 +1,10 @@
 """Read, load, save and identify the weights of a network."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,22 +17,39 @@ from ansatz.files.hashing import fingerprint
 MOST_LISTED = 30  # mismatching parameters that an error lists
 
 
+def load_verified(path: str | Path) -> Any:
+    """Load a file of ``torch.save`` onto the CPU, with ``weights_only``, after verifying its checksums.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        If a checksum differs, which ``torch.load`` ignores. The errors of ``torch.load`` are raised besides.
+    """
+    if zipfile.is_zipfile(path):  # files of PyTorch before 1.6 are none, and have no checksums
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a state dict from a .safetensors file, or from a file of ``torch.save``, opened with ``weights_only``.
 
     Raises
     ------
     UserError
-        If the file holds no state dict, or anything besides tensors and plain types.
+        If the file is damaged, or holds no state dict, or anything besides tensors and plain types.
     """
     try:
         if Path(path).suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_verified(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist") from error
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: is damaged ({error}); remove it and make it again") from error
     except Exception as error:  # each format has its own errors
         kind = "state dict that opens with weights_only" if isinstance(error, pickle.UnpicklingError) else "checkpoint"
         raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from ansatz.files.atomic import atomic
-from ansatz.networks.weights import weights_fingerprint
+from ansatz.networks.weights import load_verified, weights_fingerprint
 
 LOG = logging.getLogger(__name__)
 SHARE = 0.02  # of a training's time that saving its checkpoints may take
@@ -59,30 +58,28 @@ class Checkpoint:
         return cls(Path(path), digest.hexdigest())
 
     def expect(self, size: int) -> None:
-        """Start to count the time until the first save, which will write about `size` bytes."""
-        self._last, self._cost = time.perf_counter(), size / SPEED  # end of the last save; seconds that a save takes
+        """Start to count the time that saving may take; the first save will write about `size` bytes."""
+        self._start, self._spent, self._cost = time.perf_counter(), 0.0, size / SPEED  # seconds; of all and of one save
 
     @property
     def due(self) -> bool:
-        """Whether the time since the last save pays for another one, which may take `SHARE` of it."""
-        return SHARE * (time.perf_counter() - self._last) >= self._cost
+        """Whether one more save, if it takes as long as the last one, keeps all of them within `SHARE` of the time."""
+        return SHARE * (time.perf_counter() - self._start) >= self._spent + self._cost
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state atomically: whenever the job is killed, this checkpoint or the previous one is left."""
         start = time.perf_counter()
         with atomic(self.path) as temporary:
             torch.save({"key": self.key, **state}, temporary)
-        self._last = time.perf_counter()
-        self._cost = self._last - start
+        self._cost = time.perf_counter() - start
+        self._spent += self._cost
 
     def load(self) -> dict[str, Any] | None:
         """Return the state, or None if there is none to resume from; the log says why."""
         if not self.path.exists():
             return None
         try:
-            if damaged := zipfile.ZipFile(self.path).testzip():  # verifies the checksums, which torch.load ignores
-                raise ValueError(f"{damaged} is damaged")
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = load_verified(self.path)
             matches = state["key"] == self.key
         except Exception as error:  # whatever is wrong with the file, the training can start over
             LOG.info("checkpoint %s cannot be read (%s): starting over", self.path, type(error).__name__)

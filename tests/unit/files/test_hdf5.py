@@ -43,10 +43,10 @@ def test_a_tree_reads_back(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("tree") / "x.h5"
     write_tree(path, tree, attributes=tree.attributes, provenance={"seed": 0})
     actual = read_tree(path, lambda root: root)
-    assert actual.attributes == tree.attributes | {"provenance": '{"seed": 0}'}
     assert read_attributes(path) == actual.attributes
+    assert len(actual.attributes.pop("fingerprint")) == 64
+    assert actual.attributes == tree.attributes | {"provenance": '{"seed": 0}'}
     assert_same(actual, tree)
-    assert [array.shape for array in hdf5.arrays(actual)] == [array.shape for array in hdf5.arrays(tree)]
 
 
 def test_lists_of_text_and_plain_mappings_are_members_too(tmp_path):
@@ -57,14 +57,32 @@ def test_lists_of_text_and_plain_mappings_are_members_too(tmp_path):
 
 
 def test_a_mapped_array_in_chunks_is_read(tmp_path):
-    """As another program may have written it."""
-    with h5py.File(tmp_path / "x.h5", "w") as file:
+    """As another program may have rewritten it."""
+    path = tmp_path / "x.h5"
+    write_tree(path, {"a": {"b": np.arange(100)}, "c": np.arange(3)}, provenance={})
+    with h5py.File(path, "r+") as file:
+        del file["a/b"]
         file.create_dataset("a/b", data=np.arange(100), chunks=(10,), compression="gzip")
-        file["c"] = np.arange(3)
-    tree = read_tree(tmp_path / "x.h5", lambda root: root, mapped=("a/b", "c"))
+    tree = read_tree(path, lambda root: root, mapped=("a/b", "c"))
     assert isinstance(tree["c"], np.memmap)
     assert not isinstance(tree["a"]["b"], np.memmap)
     assert tree["a"]["b"].tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("piece", [1, 8, 100, 10**6])
+def test_a_fingerprint_is_of_names_types_shapes_and_values_whatever_the_order(tmp_path, monkeypatch, piece):
+    a, path = np.arange(6), tmp_path / "x.h5"
+
+    def fingerprint(**tree):
+        write_tree(path, tree, provenance={})
+        return read_attributes(path)["fingerprint"]
+
+    same = fingerprint(a=a, b="x")
+    monkeypatch.setattr(hdf5, "PIECE", piece)
+    assert fingerprint(b="x", a=a) == same
+    others = [{"c": a, "b": "x"}, {"a": a.reshape(2, 3), "b": "x"}, {"a": a.astype(np.uint64), "b": "x"}]
+    others += [{"a": a[::-1], "b": "x"}, {"a": a, "b": "y"}, {"a": a, "b": ["x"]}, {"g": {"a": a, "b": "x"}}]
+    assert len({same, *(fingerprint(**other) for other in others)}) == 8
 
 
 def test_a_missing_member_is_one_line(tmp_path):

@@ -6,19 +6,19 @@ import pandas as pd
 import pytest
 
 from ansatz.errors import UserError
-from ansatz.files.atomic import write_json
+from ansatz.files.results import write_results
 from ansatz.files.runs import gather, resources
-from ansatz.files.tables import METRICS, OUTCOME, RESOURCES, RUN, read_csv, write_csv, write_metrics
+from ansatz.files.tables import METRICS, OUTCOME, RESOURCES, RUN, read_csv, write_csv
 from ansatz.reporting import initialization
 
 
 def run_files(folder, seed, accuracy, **further):
     folder.mkdir(parents=True)
     rows = [dict.fromkeys(METRICS, 0.1) | {"epoch": 1, "status": "ok", "validation_accuracy": accuracy} | further]
-    write_metrics(folder / "metrics.csv", rows)
-    summary = {"dataset": "d", "initializer": "i", "seed": seed, **dict.fromkeys(OUTCOME, 1), "more": "x"}
-    write_json(folder / "summary.json", summary)
-    return folder / "metrics.csv", folder / "summary.json"
+    summary = {"dataset": "d", "initializer": "i", "seed": seed, **dict.fromkeys(OUTCOME, 1), "more": ("x", None)}
+    files = folder / "metrics.csv", folder / "summary.json"
+    write_results(*files, rows, summary)
+    return files
 
 
 def test_runs_are_gathered_exactly_and_without_clocks(tmp_path):
@@ -30,7 +30,7 @@ def test_runs_are_gathered_exactly_and_without_clocks(tmp_path):
     assert not {"seconds", "images_per_second"} & set(tidy.columns)
     write_csv(tmp_path / "tidy.csv", tidy)
     pd.testing.assert_frame_equal(read_csv(tmp_path / "tidy.csv"), tidy, check_exact=True)
-    assert json.loads(files[0][1].read_text())["more"] == "x"
+    assert json.loads(files[0][1].read_text())["more"] == ["x", None]
 
 
 def test_runs_with_different_metrics_are_gathered_too(tmp_path):
@@ -56,6 +56,37 @@ def test_a_broken_result_is_named(tmp_path, harm, which):
     files = run_files(tmp_path / "0", 0, 0.5)
     files[which].write_text(harm)
     with pytest.raises(UserError, match=rf"{files[which].name}: .*; remove it and run again"):
+        gather([files[0]], [files[1]])
+
+
+@pytest.mark.parametrize(
+    ("which", "old", "new"),
+    [
+        (0, "ok,0.1,", "ok,5.0,"),
+        (0, "ok,0.1,", "ok,half,"),
+        (0, "\n1,", "\n2,"),
+        (1, '"best_validation_accuracy": 1', '"best_validation_accuracy": 5.0'),
+        (1, '"seed": 0', '"seed": 1'),
+        (1, '"more"', '"less"'),
+    ],
+)
+def test_a_changed_result_is_named(tmp_path, which, old, new):
+    files = run_files(tmp_path / "0", 0, 0.5)
+    text = files[which].read_text()
+    assert old in text
+    files[which].write_text(text.replace(old, new))
+    line = r"metrics\.csv: it or summary\.json has changed since they were written; remove it and run again$"
+    with pytest.raises(UserError, match=line):
+        gather([files[0]], [files[1]])
+
+
+def test_a_removed_epoch_is_noticed(tmp_path):
+    row = dict.fromkeys(METRICS, 0.1) | {"status": "ok"}
+    files = tmp_path / "metrics.csv", tmp_path / "summary.json"
+    write_results(*files, [row | {"epoch": epoch} for epoch in (1, 2, 3)], dict.fromkeys((*RUN, *OUTCOME), 1))
+    gather([files[0]], [files[1]])
+    files[0].write_text("".join(files[0].read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="has changed since"):
         gather([files[0]], [files[1]])
 
 

@@ -68,6 +68,16 @@ def test_files_that_are_no_checkpoints_are_refused(tmp_path, capsys, content, ex
     assert "opened" not in capsys.readouterr().out
 
 
+def test_a_flipped_bit_in_weights_is_found(tmp_path):
+    path = tmp_path / "weights.pt"
+    save_weights(build("vgg11", 2, seed=0, width=0.05), path)
+    flipped = bytearray(path.read_bytes())
+    flipped[len(flipped) // 2] ^= 1  # in a tensor, which torch.load does not verify
+    path.write_bytes(flipped)
+    with pytest.raises(UserError, match=r"weights\.pt: is damaged \(.*data.*\); remove it and make it again$"):
+        load_weights(build("vgg11", 2, seed=0, width=0.05), path)
+
+
 def test_weights_of_torchvision_are_found_by_name():
     archive = published_weights("VGG11_Weights.IMAGENET1K_V1")
     assert (archive.file, archive.sha256) == ("vgg11-8a719046.pth", "8a719046")
