@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import http.server
-import os
+import random
 import socket
 import struct
 import threading
@@ -15,7 +15,7 @@ from ansatz.data.archives import Archive, fetch
 from ansatz.errors import UserError
 from disks import mounted
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -172,7 +172,7 @@ def test_a_wrong_checksum_is_said_at_once_and_leaves_nothing(server, target):
     assert not list(target.parent.iterdir())
 
 
-@pytest.mark.parametrize("left", [b"other", CONTENT[:-1] + b"?", CONTENT + b"more"])
+@pytest.mark.parametrize("left", [b"other", CONTENT[:-1] + b"?", CONTENT + b"more"], ids=["other", "changed", "longer"])
 def test_what_was_begun_of_another_file_is_replaced(server, target, left):
     target.parent.mkdir()
     part(target).write_bytes(left)
