@@ -167,11 +167,16 @@ def test_archives_with_other_content_are_named_in_one_line(tmp_path, changes, ex
     ("name", "file", "content", "expected"),
     [
         ("fashion_mnist", "train-labels-idx1-ubyte.gz", b"no gzip", "cannot be read (BadGzipFile: "),
-        ("fashion_mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(bytes(99))[:-9], "cannot be read ("),
-        ("fashion_mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(b"\0\0\x08\x03"), "cannot be read (error: "),
+        ("fashion_mnist", "t10k-images-idx3-ubyte.gz", gzip.compress(bytes(99), mtime=0)[:-9], "cannot be read ("),
+        (
+            "fashion_mnist",
+            "t10k-images-idx3-ubyte.gz",
+            gzip.compress(b"\0\0\x08\x03", mtime=0),
+            "cannot be read (error: ",
+        ),
         ("svhn", "test_32x32.mat", b"no matrices", "cannot be read ("),
         ("pcam", "camelyonpatch_level_2_split_valid_y.h5.gz", b"no gzip", "not a complete gzip file ("),
-        ("pcam", "camelyonpatch_level_2_split_test_x.h5.gz", gzip.compress(b"no HDF5"), "cannot be read ("),
+        ("pcam", "camelyonpatch_level_2_split_test_x.h5.gz", gzip.compress(b"no HDF5", mtime=0), "cannot be read ("),
         ("imagenet32", "Imagenet32_val_npz.zip", b"no zip", "not a complete zip or tar archive ("),
     ],
 )
