@@ -118,7 +118,7 @@ def activation_bytes(network: nn.Module, image: torch.Tensor, precision: str = "
 
         def count(tensor: torch.Tensor) -> torch.Tensor:
             storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
+            return tensor.detach()  # the tensor itself would refer to the graph that keeps it, and both stay for ever
 
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             _logits = forward(

@@ -334,3 +334,28 @@ def test_the_library_computes_with_torch_alone():
     )
     done = in_a_process(code)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB there")
+@pytest.mark.parametrize(("precision", "count", "epochs"), [("float32", 172, 2), ("bfloat16", 16, 6)])
+def test_a_training_takes_the_memory_of_its_state_and_what_it_may_besides(precision, count, epochs):
+    """State is the parameters, their gradients and momenta, and the best weights; nothing grows with the epochs."""
+    code = (
+        START.replace("MISSING", "()")
+        + f"""
+        import resource
+        peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        imports, memory = peak(), 50_000_000
+        network = build("vgg11", 2, seed=0, width=0.25)
+        part = Part(np.zeros(({count}, 1, 8, 8), np.uint8), np.arange({count}) % 2)
+        data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {{"train": part, "validation": part}}, "")
+        images = on_device(data, size=32, channels=3, device=take_device("cpu", 1), memory=memory)
+        config = TrainingConfig(epochs={epochs}, batch_size=8, precision="{precision}")
+        Trainer(network, images, config, seed=0).train()
+        state = 4 * sum(parameter.nbytes for parameter in network.parameters())
+        excess = peak() - imports - state - 2 * memory
+        sys.exit(f"{{excess / 1e6}} MB too much" if excess > 0 else None)
+    """
+    )
+    done = in_a_process(code)
+    assert done.returncode == 0, done.stderr

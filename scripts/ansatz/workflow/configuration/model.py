@@ -90,7 +90,8 @@ class Configuration(Section):
     memory: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
         None,
         description="GB that images may take on the device, and as much again for what is computed from them at once; "
-        "larger datasets are streamed from their file. null is 1 on the CPU, and a quarter of a GPU's memory.",
+        "larger datasets are streamed from their file. A training also takes four or five times the size of its "
+        "network, and what `batch_size` images need. null is 1 on the CPU, and a quarter of a GPU's memory.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] = Field(
         1, description="CPU threads of a job that trains a network or estimates feature matrices."
