@@ -48,4 +48,4 @@ def stl10(folder: Path) -> RawDataset:
     for part in ("train", "test"):
         images = np.fromfile(root / f"{part}_X.bin", np.uint8).reshape(-1, 3, 96, 96).swapaxes(2, 3)  # by columns
         parts[part] = Part(images, whole(np.fromfile(root / f"{part}_y.bin", np.uint8)) - 1)
-    return RawDataset((root / "class_names.txt").read_text().splitlines(), **parts)
+    return RawDataset((root / "class_names.txt").read_text(encoding="utf-8").splitlines(), **parts)

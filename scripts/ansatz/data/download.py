@@ -11,8 +11,6 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from tqdm import tqdm
-
 from ansatz import __version__
 from ansatz.errors import UserError
 
@@ -80,6 +78,8 @@ def _reason(error: Exception) -> str:
 
 def _continue(url: str, to: Path) -> None:
     """Append what is missing, or write all of it if the server does not send parts."""
+    from tqdm import tqdm  # the library does without it otherwise
+
     start = _size(to)
     request = Request(url, headers={"User-Agent": f"ansatz/{__version__}"})
     if start:

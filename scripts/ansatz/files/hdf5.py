@@ -114,6 +114,13 @@ class _WriteErrorsKept(io.FileIO):
             self.error = error
         return len(data)
 
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return self.tell()
+
 
 def _fingerprint(file: "h5py.File") -> str:
     """Return a SHA-256 of all arrays, with their names, types and shapes, in the order of the names.
