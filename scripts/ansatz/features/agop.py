@@ -136,9 +136,12 @@ def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator:
 
 @torch.inference_mode(False)
 def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
-    """Return the largest batch for which `agop` fits into `memory` bytes; `image` is (1, channels, height, width)."""
+    """Return the largest batch for which `agop` fits into `memory` bytes; `image` is (1, channels, height, width).
+
+    Half of the memory is for what the forward pass keeps, and half for the gradients.
+    """
     with frozen(network), gradients_of(network):
-        return max(1, memory // max(1, activation_bytes(network, image.detach().clone())))
+        return max(1, memory // max(1, 2 * activation_bytes(network, image.detach().clone())))
 
 
 def _check(network: nn.Module, probes: int | None, precision: str) -> None:
