@@ -148,6 +148,8 @@ class _Source:
         kind = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
         if kind not in PACKAGES:
             return None
+        if call and (any(keyword.arg is None for keyword in call.keywords) or (call.args and kind != "dataset")):
+            raise UserError(f"{self.file}: {kind} {node.name}: @{kind} takes keywords, each written out")
         keywords = {keyword.arg: keyword.value for keyword in (call.keywords if call else []) if keyword.arg}
         declared = {name: self._literal(value) for name, value in keywords.items() if name != "options_of"}
         if call and kind == "dataset":

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from ansatz.errors import UserError
+
 LOG = logging.getLogger(__name__)
 SLOTS = "ANSATZ_GPU_SLOTS"  # the variable with the number of jobs that share a GPU
 PAUSE = 1.0  # seconds between two looks for a free GPU
@@ -47,7 +49,10 @@ def _occupy(identities: Sequence[str]) -> int | None:
     import fcntl  # Windows has none
 
     folder = Path(tempfile.gettempdir(), f"ansatz-gpus-{os.getuid()}")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"{folder}: is no folder; remove it, as it is to hold the locks of GPUs") from error
     slots = range(int(os.environ.get(SLOTS, "1")))
     for slot, (index, identity) in itertools.product(slots, enumerate(identities)):  # idle GPUs first
         lock = (folder / f"{identity}.{slot}").open("wb")

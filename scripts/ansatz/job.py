@@ -55,7 +55,8 @@ def job(log: str | os.PathLike[str], *, definitions: Iterable[str | os.PathLike[
         started the job is killed, so that no orphan writes results. Any other exception is a bug; its traceback is
         logged.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(log, encoding="utf-8")]
+    file = logging.FileHandler(log, encoding="utf-8", errors="backslashreplace")  # for names that are not UTF-8
+    handlers: list[logging.Handler] = [logging.StreamHandler(), file]
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
     LOG.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log that cannot be written must not hide the error: the disk is full

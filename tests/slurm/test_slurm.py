@@ -167,7 +167,7 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
             asked.setdefault(rule, []).append(
                 tuple(map(job.get, ("NumCPUs", "MinMemoryNode", "TimeLimit", "TresPerJob")))
             )
-    assert asked["prepare_dataset"] == [("1", "8000M", "01:00:00", None)]
+    assert asked["prepare_dataset"] == [("1", "3000M", "01:00:00", None)]
     assert asked["train_source"] == [("1", "16000M", "08:00:00", "gres:gpu:1")]
     assert asked["extract_features"] == [("1", "16000M", "02:00:00", "gres:gpu:1")]
     attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}

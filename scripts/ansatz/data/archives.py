@@ -5,7 +5,9 @@ Nothing in an archive is read before its checksum has matched.
 
 import gzip
 import logging
+import lzma
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -28,7 +30,10 @@ from ansatz.registry import find
 
 LOG = logging.getLogger(__name__)
 # RuntimeError: an encrypted zip, or a compression that Python does not support
-UNREADABLE = (OSError, EOFError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, ValueError, IndexError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,10 @@ class Archive:
 
     def __post_init__(self) -> None:
         """Refuse a name that leads out of the folder of archives, and an address that logs should not show."""
-        if PurePosixPath(self.file).name != self.file:
+        if PurePosixPath(str(self.file)).name != self.file:
             raise UserError(f"{self.file!r} is no name of an archive; put the rest of its path into the address")
+        if not re.fullmatch("[0-9a-fA-F]{8,64}", str(self.sha256)):
+            raise UserError(f"{self.file}: {self.sha256!r} is no checksum; give its SHA-256, or else its MD5")
         if holds_password(self.url):
             raise UserError(f"{self.file}: its address {PASSWORD}")
 
@@ -221,6 +228,8 @@ def unpack(archive: Path, into: Path) -> None:
         else:
             with tarfile.open(archive) as packed_tar:
                 packed_tar.extractall(into, filter=partial(_safe_member, archive))
+    except UserError:
+        raise
     except tarfile.FilterError as error:
         raise UserError(f"{archive}: {error}; refused") from error
     except UNREADABLE as error:

@@ -35,9 +35,9 @@ def decode_image(path: str | Path) -> "PIL.Image.Image":
             if _bits(file, Path(path)) > 8:  # Pillow would clip grey ones to white, and cut off colours' last bits
                 raise UserError(f"{path}: has more than 8 bits per channel; save it with 8")
             return file.convert("RGB")
-    except UserError:
+    except (UserError, MemoryError):
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises any kind for a damaged file
         raise UserError(f"{path}: not an image that can be decoded ({error})") from error
 
 

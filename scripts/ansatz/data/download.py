@@ -1,6 +1,7 @@
 """Download files: the rest of one that broke off, again what may succeed later, and nothing for ever."""
 
 import base64
+import errno
 import logging
 import netrc
 import ssl
@@ -19,6 +20,7 @@ TIMEOUT = 60  # seconds without a byte
 PAUSES = (2, 8, 30, 60)  # seconds before further attempts; after any progress, all of them are left again
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP's codes for what may pass
 FAILURES = (URLError, TimeoutError, ConnectionError, HTTPException, ssl.SSLError, ValueError)
+NETWORK_IS_DOWN = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 CHUNK = 2**16
 
 
@@ -44,7 +46,9 @@ def download(url: str, to: Path) -> None:
     while True:
         try:
             return _continue(url, to)
-        except FAILURES as error:
+        except (*FAILURES, OSError) as error:
+            if not isinstance(error, FAILURES) and error.errno not in NETWORK_IS_DOWN:
+                raise  # of the disk
             if _size(to) > furthest:
                 pauses, furthest = iter(PAUSES), _size(to)
             pause = next(pauses, None) if _may_pass(error) else None
@@ -66,6 +70,8 @@ def _may_pass(error: Exception) -> bool:
     if isinstance(error, HTTPError):
         return error.code in PASSING
     reason = error.reason if isinstance(error, URLError) else error
+    if isinstance(reason, OSError) and reason.errno in NETWORK_IS_DOWN:
+        return True
     passing = isinstance(reason, TimeoutError | ConnectionError | IncompleteRead | ssl.SSLEOFError)
     return passing and not isinstance(reason, ConnectionRefusedError)
 
@@ -96,8 +102,9 @@ def _continue(url: str, to: Path) -> None:
             _continue(url, to)
         return
     with response:
-        if response.status != 206:
-            start = 0
+        part = response.headers["Content-Range"] or f"bytes {start}-"
+        if response.status != 206 or not part.startswith(f"bytes {start}-"):
+            start = 0  # all of it, or another part than was asked for, whose checksum then differs
         length = response.headers["Content-Length"]
         total = start + int(length) if length else None
         bar = tqdm(desc=url.rpartition("/")[2], initial=start, total=total, unit="B", unit_scale=True, disable=None)

@@ -74,8 +74,18 @@ def identity(source: Path) -> str:
 
 
 def visible(folder: Path) -> list[Path]:
-    """Return the entries of a folder, in order, without what systems leave behind."""
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
+    """Return the entries of a folder, in order, without what systems leave behind.
+
+    Raises
+    ------
+    UserError
+        If a link leads nowhere, or to itself.
+    """
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
+    for entry in entries:
+        if entry.is_symlink() and not entry.exists():
+            raise UserError(f"{entry}: links to nothing; remove the link, or restore what it links to")
+    return entries
 
 
 def _is_image(path: Path) -> bool:

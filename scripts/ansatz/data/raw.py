@@ -38,7 +38,7 @@ class RawDataset:
 
     def _checked(self, name: str, part: Part) -> Part:
         pool, count = part.pool, len(part.pool) if isinstance(part.rows, slice) else len(part.rows)
-        if pool.dtype != np.uint8 or pool.ndim != 4:
+        if pool.dtype != np.uint8 or pool.ndim != 4 or 0 in pool.shape[1:]:
             raise UserError(
                 f"{name}: images are {pool.dtype} {pool.shape}; they must be an array of uint8 (N, C, H, W)"
             )

@@ -20,12 +20,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ansatz.data.batches import Images
 from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.features.gradients import gradients_of
-from ansatz.features.matrix import FeatureMatrix, grouped_weight
+from ansatz.features.matrix import FeatureMatrix, Shape, grouped
 from ansatz.networks.evaluation import activation_bytes, frozen
 from ansatz.networks.layers import patch_shape
 from ansatz.seeds import derive_seed
@@ -99,6 +100,8 @@ def agop(
                 continue
             with _run_by(network, x):
                 logits = gradients.logits(x.clone())  # (n, classes); of a copy, which a network may change
+            if len(logits) != len(x):
+                raise UserError(f"AGOP: the network returns {len(logits)} rows of logits for {len(x)} images")
             with _products_in(precision):
                 for share, directions in enumerate(_directions(logits, probes, seed, images)):  # (k, n, classes)
                     gradients.into = {name: moment[share] for name, moment in moments.items()}
@@ -113,7 +116,10 @@ def agop(
         if unreached := gradients.unreached():
             LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", ", ".join(unreached))
         count = images * (probes or 1)
-        return {name: _agop_matrix(conv, moments[name], count, probes) for name, conv in layers.items()}
+        return {
+            name: _agop_matrix(grouped(weight, layers[name]), patch_shape(layers[name]), moments[name], count, probes)
+            for name, weight in gradients.weights.items()
+        }
 
 
 def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator: Any) -> dict[str, FeatureMatrix]:
@@ -152,6 +158,8 @@ def _check(network: nn.Module, probes: int | None, precision: str) -> None:
     if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
         raise UserError("AGOP: traced and scripted networks hide their layers; use the network that was traced")
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if tensor.is_meta or is_lazy(tensor):
+            raise UserError(f"AGOP: {name} has no values yet; run the network on one batch, or load its weights")
         if tensor.is_inference():
             raise UserError(f"AGOP: {name} was made in inference mode, which keeps no gradients; use torch.no_grad()")
         if not _is_finite(tensor):
@@ -171,7 +179,7 @@ def _images(batch: Any, network: nn.Module, count: int) -> torch.Tensor:
 
 def _is_finite(tensor: torch.Tensor) -> bool:
     """Return whether all entries are finite; `torch.isfinite` would take as much memory again."""
-    if not tensor.is_floating_point() or not tensor.numel():
+    if not tensor.is_floating_point() or not tensor.numel() or tensor.layout is not torch.strided:
         return True
     smallest, largest = tensor.detach().aminmax()  # NaN if there is one
     return bool(smallest.isfinite() & largest.isfinite())
@@ -184,7 +192,9 @@ def _run_by(network: nn.Module, x: torch.Tensor) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, NotImplementedError) as error:
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:
         types = {parameter.dtype for parameter in network.parameters()}
         raise UserError(
             f"AGOP: the network, of {' and '.join(map(_type_name, types))}, cannot take images {tuple(x.shape)} of "
@@ -229,15 +239,17 @@ def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int)
     return torch.stack(drawn, dim=1).to(logits).tensor_split(min(probes, SHARES))
 
 
-def _agop_matrix(conv: nn.Conv2d, sums: torch.Tensor, count: int, probes: int | None) -> FeatureMatrix:
-    weight = grouped_weight(conv).to(sums.dtype)  # (groups, out/groups, patch)
+def _agop_matrix(
+    weight: torch.Tensor, shape: Shape, sums: torch.Tensor, count: int, probes: int | None
+) -> FeatureMatrix:
+    weight = weight.to(sums.dtype)  # (groups, out/groups, patch)
     # in float64: moments have few large and many vanishing eigenvalues, where LAPACK may not converge in float32
     moments = sums.double()  # (shares, groups, out/groups, out/groups)
     values, vectors = torch.linalg.eigh(moments.sum(0) / count)
     root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
     factor = root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
     error = _standard_error(weight.double(), moments, probes) if probes else 0.0
-    return FeatureMatrix(factor, patch_shape(conv), error)
+    return FeatureMatrix(factor, shape, error)
 
 
 def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) -> float:

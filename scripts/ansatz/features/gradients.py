@@ -39,6 +39,8 @@ class Gradients(TorchFunctionMode):
         The nodes of the last forward pass's graph that compute the outputs.
     reached : set of str
         The layers at which a gradient has arrived.
+    weights : dict of str to Tensor
+        The weight that each layer convolves with; a layer may compute it from its parameter.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -47,7 +49,8 @@ class Gradients(TorchFunctionMode):
         self.into: Mapping[str, torch.Tensor] = {}
         self.outputs: set[Node] = set()
         self.reached: set[str] = set()
-        self._inside = False  # of a convolution's own forward
+        self.weights = {layer: conv.weight.detach() for layer, conv in self.layers.items()}
+        self._inside: str | None = None  # the layer whose own forward runs
         self._largest = 1  # bytes of a tensor behind the last convolution
         self._anchor = torch.zeros((), requires_grad=True)
 
@@ -83,18 +86,21 @@ class Gradients(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Follow a convolution that the network computes itself, with the weight of one of its layers."""
         output = function(*args, **(kwargs or {}))
-        if isinstance(output, torch.Tensor):
+        if isinstance(output, torch.Tensor) and output.layout is torch.strided:
             self._largest = max(self._largest, output.nbytes)
-        if function is torch.conv2d and not self._inside:
+        if function is torch.conv2d:
             weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-            for layer, conv in self.layers.items():
-                if conv.weight is weight:
-                    return self._follow(layer, output)
+            if self._inside is None:
+                for layer, conv in self.layers.items():
+                    if conv.weight is weight:
+                        return self._follow(layer, output)
+            elif weight.shape == self.weights[self._inside].shape:
+                self.weights[self._inside] = weight.detach()
         return output
 
     def run(self, layer: str, compute: Callable[..., torch.Tensor], *inputs: Any, **options: Any) -> torch.Tensor:
         """Run a convolution in place of its own forward: hooks of the user's then see its output, and come after."""
-        before, self._inside = self._inside, True
+        before, self._inside = self._inside, layer
         try:
             output = compute(*inputs, **options)
         finally:

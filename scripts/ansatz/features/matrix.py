@@ -67,13 +67,12 @@ def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
     """Return the neural feature matrix ``W.T @ W`` of every convolution, by layer."""
     with evaluating(network):
         layers = conv_layers(network)
-        return {name: FeatureMatrix(grouped_weight(conv), patch_shape(conv)) for name, conv in layers.items()}
+        return {name: FeatureMatrix(grouped(conv.weight, conv), patch_shape(conv)) for name, conv in layers.items()}
 
 
-def grouped_weight(conv: nn.Conv2d) -> torch.Tensor:
-    """Return a convolution's filters as rows, by group: (groups, out/groups, patch)."""
-    filters = conv.out_channels // conv.groups
-    return conv.weight.detach().reshape(conv.groups, filters, -1)
+def grouped(weight: torch.Tensor, conv: nn.Conv2d) -> torch.Tensor:
+    """Return the filters of a convolution as rows, by group: (groups, out/groups, patch)."""
+    return weight.detach().reshape(conv.groups, conv.out_channels // conv.groups, -1)
 
 
 def eigenvectors(matrix: FeatureMatrix, count: int, group: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -28,7 +28,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = partial_of(path)
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
@@ -43,6 +43,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         if reason:
             raise UserError(f"{path}: {reason}; nothing was written") from error
         raise
+
+
+def partial_of(path: Path) -> Path:
+    """Return where a file lies until it is complete."""
+    return path.with_name(f".{path.name}.partial")
 
 
 def disk_is_full(error: BaseException, folder: Path) -> bool:

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def checksum(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
@@ -12,8 +14,10 @@ def checksum(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def fingerprint(*arrays: np.ndarray) -> str:
+def fingerprint(*arrays: "np.ndarray") -> str:
     """Return a SHA-256 of the arrays' types, shapes and bytes, by which a checkpoint recognizes its inputs."""
+    import numpy as np  # the host of Snakemake, which asks for checksums of files, need not have it
+
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())

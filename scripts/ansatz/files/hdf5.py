@@ -125,7 +125,7 @@ class _WriteErrorsKept(io.FileIO):
 def _fingerprint(file: "h5py.File") -> str:
     """Return a SHA-256 of all arrays, with their names, types and shapes, in the order of the names.
 
-    Attributes are not part of it, as HDF5 verifies their checksums itself.
+    Attributes are not part of it: they say where arrays come from, which the same arrays may in several ways.
     """
     import h5py
 
@@ -226,5 +226,7 @@ def _opened(path: str | os.PathLike[str], kind: str) -> Iterator["h5py.File"]:
     try:
         with h5py.File(path) as file:
             yield file
+    except (FileNotFoundError, PermissionError) as error:
+        raise UserError(f"{path}: {os.strerror(error.errno or 0)}") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:  # ValueError: a damaged type
         raise UserError(f"{path}: not a readable {kind} ({error}); remove it and run again") from error

@@ -1,10 +1,13 @@
 """Images that need not fit into memory: indexed like arrays, uint8 (N, C, H, W), and read where they are indexed."""
 
+import errno
 import tempfile
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from ansatz.errors import UserError
 
 
 class OnDisk:
@@ -19,10 +22,17 @@ class OnDisk:
     def __init__(self, pieces: Iterable[np.ndarray]) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         count, last = 0, np.empty(0)
-        for last in pieces:
-            self._file.write(np.ascontiguousarray(last).data)
-            count += len(last)
-        self._file.flush()
+        try:
+            for last in pieces:
+                self._file.write(np.ascontiguousarray(last).data)
+                count += len(last)
+            self._file.flush()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise  # of what the pieces are read from
+            raise UserError(
+                f"{tempfile.gettempdir()}: {error.strerror}; set TMPDIR to a disk with room for all images"
+            ) from error
         self.shape, self.dtype, self.ndim = (count, *last.shape[1:]), last.dtype, last.ndim
 
     def __len__(self) -> int:

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from ansatz.devices import autocast
 from ansatz.errors import UserError
 from ansatz.networks.layers import conv_layers
+from ansatz.registry import blamed
 
 
 def forward(network: nn.Module, x: torch.Tensor, precision: str = "float32") -> torch.Tensor:
@@ -69,7 +71,7 @@ def memory_format(network: nn.Module) -> torch.memory_format:
 
 
 def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) -> None:
-    """Refuse a network that does not map an image to one logit per class.
+    """Refuse a network that does not map each image to one logit per class.
 
     Parameters
     ----------
@@ -82,21 +84,30 @@ def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) 
     Raises
     ------
     UserError
-        If it does not take such an image, or its output has another shape.
+        If it does not take such images, its output has another shape, or it has nothing to train.
     """
-    image = f"images of {channels} x {size} x {size}"
+    images = f"images of {channels} x {size} x {size}"
+    parameters = dict(network.named_parameters())
+    for name, parameter in parameters.items():
+        if is_lazy(parameter) or parameter.is_meta or parameter.dtype != torch.float32:
+            kind = "has no values yet" if is_lazy(parameter) or parameter.is_meta else f"is {parameter.dtype}"
+            raise UserError(f"network: {name} {kind}; it must be float32, with values, on the CPU")
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise UserError("network: no parameter has requires_grad, so that nothing would be trained")
     with frozen(network), torch.no_grad():
         try:
-            logits = forward(network, torch.zeros(1, channels, size, size))
-        except torch.OutOfMemoryError:
+            logits = forward(network, torch.zeros(2, channels, size, size))
+        except (UserError, torch.OutOfMemoryError):
             raise
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, AssertionError) as error:
+            if blame := blamed(error):
+                raise UserError(blame) from error
             reason = str(error).partition(";")[0]
-            raise UserError(f"network: cannot take {image}; change image_size ({reason})") from error
-    if logits.shape != (1, classes):
+            raise UserError(f"network: cannot take {images}; change image_size ({reason})") from error
+    if logits.shape != (2, classes):
         raise UserError(
-            f"network: returns {tuple(logits.shape)} for one of the {image}; it must return (1, {classes}), one logit "
-            "per class"
+            f"network: returns {tuple(logits.shape)} for two {images}; it must return (2, {classes}), one logit for "
+            "each class and image"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ansatz.files.atomic import atomic
+from ansatz.files.atomic import atomic, partial_of
 from ansatz.networks.weights import load_verified, weights_fingerprint
 
 LOG = logging.getLogger(__name__)
@@ -90,5 +90,6 @@ class Checkpoint:
         return state
 
     def clear(self) -> None:
-        """Remove the file, after the training is complete."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, after the training is complete, and what a kill has left of a save."""
+        for path in (self.path, partial_of(self.path)):
+            path.unlink(missing_ok=True)

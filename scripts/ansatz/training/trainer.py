@@ -148,7 +148,11 @@ class Trainer:
             if self.checkpoint:
                 self.checkpoint.clear()
             raise UserError(f"{self.title}: diverged in epoch {len(self.run.rows)}; lower its learning_rate")
-        return self.run.summary(epoch, self.test(epoch))
+        try:
+            return self.run.summary(epoch, self.test(epoch))
+        except KeyboardInterrupt:
+            self._save()
+            raise
 
     @property
     def _step(self) -> int:

@@ -198,7 +198,7 @@ def extra_class(root):
         (deep_ppm, "rose/2.ppm: has more than 8 bits per channel"),
         (postscript, "rose/2.png: not an image that can be decoded"),
         (pipe, "rose/a.png: is no regular file"),
-        (link_to_nothing, "rose/a.png: is no regular file"),
+        (link_to_nothing, "rose/a.png: links to nothing; remove the link"),
         (loop, "flowers/rose/more: links to a folder that contains it"),
         (mutual_loop, "flowers/rose/more/more: links to a folder that contains it"),
         (latin, r"flowers: the name of the folder b'ros\xe9e' is not UTF-8; rename it"),

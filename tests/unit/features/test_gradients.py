@@ -172,6 +172,24 @@ def test_normed_weights_are_those_of_evaluation_and_stay(module, x):
     torch.testing.assert_close(weights[0], weight.T @ weight)
 
 
+def test_weights_that_a_layer_computes_are_those_of_its_matrix(x):
+    """A weight-standardised convolution: AGOP is by what it convolves with."""
+
+    class Standardised(nn.Conv2d):
+        def forward(self, x):
+            weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+            return functional.conv2d(x, weight / weight.std((1, 2, 3), keepdim=True), self.bias)
+
+    network, same_weights = Wrapped(), Wrapped().double()
+    network.a = Standardised(3, 4, 3)
+    network.double()
+    same_weights.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        same_weights.a.weight -= same_weights.a.weight.mean((1, 2, 3), keepdim=True)
+        same_weights.a.weight /= same_weights.a.weight.std((1, 2, 3), keepdim=True)
+    same(dense(network, [x]), dense(same_weights, [x]))
+
+
 def test_compiled_layers_are_followed(x, plain):
     network = Wrapped().double()
     network.a.compile(backend="eager")
@@ -272,6 +290,17 @@ def test_what_cannot_be_is_one_line(change, batches, line, x):
     with pytest.raises(UserError, match=line) as caught:
         agop(Wrapped(**change).double(), batches(x))
     assert "\n" not in str(caught.value)
+
+
+def test_each_image_must_have_its_logits(x):
+    with pytest.raises(UserError, match="the network returns 1 rows of logits for 6 images"):
+        agop(Wrapped(after=lambda z: z.mean(0, keepdim=True)).double(), [x])
+
+
+@pytest.mark.parametrize("network", [nn.Sequential(nn.LazyConv2d(4, 3)), Wrapped().to("meta")])
+def test_networks_without_values_are_refused(network, x):
+    with pytest.raises(UserError, match="weight has no values yet; run the network on one batch, or load its weights"):
+        agop(network, [x.float()])
 
 
 def test_networks_without_gradients_or_without_layers_are_refused(x):

@@ -29,6 +29,13 @@ def test_activations_are_counted_per_image():
     assert activation_bytes(network.eval(), torch.zeros(1, 3, 8, 8)) == kept
 
 
+class Mean(nn.Module):
+    """The mean over images."""
+
+    def forward(self, x):
+        return x.mean(0, keepdim=True)
+
+
 @pytest.mark.parametrize(
     ("network", "line"),
     [
@@ -42,9 +49,14 @@ def test_activations_are_counted_per_image():
         ),
         (
             nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),
-            r"returns \(1, 4\) for one of the images of 3 x 8 x 8; it mus",
+            r"returns \(2, 4\) for two images of 3 x 8 x 8; it must",
         ),
-        (nn.Conv2d(3, 5, 8), r"returns \(1, 5, 1, 1\) for one of the images of 3 x 8 x 8; it must return \(1, 5\)"),
+        (nn.Conv2d(3, 5, 8), r"returns \(2, 5, 1, 1\) for two images of 3 x 8 x 8; it must return \(2, 5\)"),
+        (nn.Sequential(nn.Conv2d(3, 4, 8), nn.InstanceNorm2d(4), nn.Flatten()), "Expected more than 1 spatial element"),
+        (nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten(), Mean()), r"returns \(1, 5\) for two images"),
+        (nn.Sequential(nn.LazyConv2d(5, 8), nn.Flatten()), "0.weight has no values yet; it must be float32"),
+        (nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()).double(), "0.weight is torch.float64; it must be float32"),
+        (nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()).requires_grad_(False), "no parameter has requires_grad"),
     ],
 )
 def test_a_network_without_a_logit_per_class_is_refused(network, line):

@@ -65,7 +65,7 @@ def typed(value: Any) -> Any:
         return float(value) if re.search("[.eE]", value) else int(value)
     try:
         leaf = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError):
         return value
     return leaf if leaf is None or isinstance(leaf, bool) else value
 

@@ -13,6 +13,7 @@ import yaml
 from ansatz.errors import UserError
 from ansatz.workflow.configuration.mistakes import shown
 
+UNREADABLE = (yaml.YAMLError, ValueError, LookupError)  # what PyYAML raises for a value that is not of its type
 MOST_VALUES = 100_000  # of a file in which every alias is replaced by what it stands for
 TAG = "tag:yaml.org,2002:"
 CLEAR = {
@@ -60,6 +61,8 @@ def _mistakes(node: yaml.Node | None) -> Iterator[tuple[int, str | None]]:
     """Yield the line of each value, and what is wrong with it; aliases are followed each time they occur."""
     if isinstance(node, yaml.ScalarNode):
         yield _line(node), _ambiguity(node)
+    if isinstance(node, yaml.CollectionNode) and node.tag not in (f"{TAG}seq", f"{TAG}map"):
+        yield _line(node), f"the tag {node.tag} is not used here; remove it"
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _mistakes(item)
@@ -67,6 +70,12 @@ def _mistakes(node: yaml.Node | None) -> Iterator[tuple[int, str | None]]:
         lines: dict[str, int] = {}
         for key, value in node.value:
             yield from _mistakes(key)
+            if not isinstance(key, yaml.ScalarNode):
+                yield _line(key), "a key is a list or a mapping; keys are text"
+            if key.value == "<<" and isinstance(value, yaml.ScalarNode):
+                yield _line(key), f"<< takes the keys of a mapping, not {value.value}"
+            if key.value == "__use_yte__":
+                yield _line(key), "__use_yte__ would run code of this file; remove it"
             if str(key.value) in lines:
                 yield _line(key), f"the key {key.value!r} is already on line {lines[str(key.value)]}; keep one of them"
             lines[str(key.value)] = _line(key)
@@ -78,7 +87,10 @@ def _ambiguity(scalar: yaml.ScalarNode) -> str | None:
     kind = scalar.tag.removeprefix(TAG)
     if re.fullmatch(CLEAR.get(kind, ""), scalar.value):
         return None
-    meaning = shown(yaml.safe_load(scalar.value)) if kind in CLEAR else f"a {kind}"
+    try:
+        meaning = shown(yaml.safe_load(scalar.value)) if kind in CLEAR else f"a {kind}"
+    except UNREADABLE:
+        return f"{scalar.value} is no {kind}; put text into quotes"
     return f"{scalar.value} would be read as {meaning}; write a plain number, true or false, or put text into quotes"
 
 
