@@ -264,6 +264,14 @@ from ansatz.registry import initializer, initializer as init, machine, metric
             "has no keyword 'neds'; did you mean 'needs'?; it has",
         ),
         ("@initializer(scale='foo')\ndef a(weight, generator): ...", "scale='foo' does not fit; it takes unit or kaim"),
+        (
+            "K = {}\n@initializer(**K)\ndef a(weight, generator): ...",
+            "initializer a: @initializer takes keywords, each wri",
+        ),
+        (
+            "@initializer('nfm')\ndef a(weight, generator): ...",
+            "initializer a: @initializer takes keywords, each written",
+        ),
         ("def a(:", "mine.py: cannot be read as Python: "),
         ("@initializer\ndef a(weight, generator, *, b: float = math.pi): ...", "a: the default of b is not a literal"),
         ("@initializer\ndef a(weight, generator, *, b: float = 1 / 0): ...", "a: the default of b is not a literal"),

@@ -1,11 +1,13 @@
 """Jobs and GPUs, without any GPU: names and files stand for them."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from ansatz import gpus
+from ansatz.errors import UserError
 from real_data import ROOT
 
 
@@ -37,6 +39,12 @@ def test_gpus_are_shared_only_where_all_are_in_use(monkeypatch):
     monkeypatch.setenv(gpus.SLOTS, "2")
     assert [gpus.take_gpu(["a", "b"]) for _ in range(4)] == [0, 1, 0, 1]
     assert gpus.take_gpu(["c", "a"]) == 0, "a GPU is the same whatever its index"
+
+
+def test_a_file_in_place_of_the_locks_is_one_line(folder):
+    (folder / f"ansatz-gpus-{os.getuid()}").touch()
+    with pytest.raises(UserError, match="is no folder; remove it, as it is to hold the locks of GPUs"):
+        gpus.take_gpu(["a", "b"])
 
 
 def test_a_gpu_is_free_when_the_job_that_took_it_is_killed(caplog):

@@ -246,6 +246,12 @@ def test_links_in_a_zip_are_refused(tmp_path):
         unpack(tmp_path / "links.zip", tmp_path / "into")
 
 
+@pytest.mark.parametrize("checksum", ["", "4", "f" * 65, "no checksum", 5])
+def test_a_checksum_that_accepts_anything_is_refused(checksum):
+    with pytest.raises(UserError, match=r"^a\.zip: .* is no checksum; give its SHA-256, or else its MD5$"):
+        Archive("a.zip", "http://x", checksum)
+
+
 def test_an_address_with_a_password_is_refused_and_not_printed():
     for address in ("https://ada:secret@example.org/a.bin", "https://token@example.org/a.bin"):
         with pytest.raises(UserError, match=r"a.bin: its address holds a name or password.*netrc") as caught:

@@ -1,5 +1,7 @@
 """From images to dataset.h5: the split, the limit, statistics of the channels."""
 
+import resource
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from ansatz import registry
 from ansatz.data.prepare import channel_statistics, prepare
 from ansatz.data.raw import RawDataset
+from ansatz.errors import UserError
 from ansatz.files import dataset as dataset_file
 from ansatz.files.dataset import Part, read_dataset
 from ansatz.files.pools import Joined, OnDisk
@@ -80,3 +83,13 @@ def test_no_more_images_are_read_at_once_than_a_piece_holds(tmp_path, monkeypatc
     assert 0 < max(read) <= 5
     for part, images in memory.parts.items():
         np.testing.assert_array_equal(disk.parts[part].images, images.images)
+
+
+def test_a_full_disk_of_temporary_files_is_named():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))  # bytes
+    try:
+        with pytest.raises(UserError, match=r"File too large; set TMPDIR to a disk with room for all images$"):
+            OnDisk([np.zeros((9, 3, 64, 64), np.uint8)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -33,6 +33,7 @@ def test_labels_of_any_type_are_kept_as_integers():
         (Part(IMAGES, [0, np.nan, 1, 0]), "the label of image 1 is nan; it must be a whole number"),
         (Part(IMAGES, ["0", "1", "1", "0"]), "labels are <U1; they must be whole numbers"),
         (Part(IMAGES / 255, [0, 1, 1, 0]), "train: images are float64 (4, 1, 2, 2); they must be an array of uint8"),
+        (Part(IMAGES[:, :, :0], [0, 1, 1, 0]), "train: images are uint8 (4, 1, 0, 2); they must be an array of uint8"),
         (Part(IMAGES[:, 0], [0, 1, 1, 0]), "train: images are uint8 (4, 2, 2); they must be an array of uint8 (N, C, "),
     ],
 )

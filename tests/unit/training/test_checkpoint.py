@@ -46,6 +46,12 @@ def test_saving_takes_at_most_its_share_of_the_time(tmp_path, monkeypatch, step,
     assert saves > 0.8 * min(2000, SHARE * now / cost), "but not more seldom than it must"
 
 
+def test_what_a_kill_left_of_a_save_is_removed_in_the_end(tmp_path):
+    (tmp_path / ".checkpoint.pt.partial").touch()
+    Checkpoint(tmp_path / "checkpoint.pt", "key").clear()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_foreign_or_broken_checkpoint_is_not_resumed_and_the_log_says_so(tmp_path, caplog):
     path = tmp_path / "checkpoint.pt"
     Checkpoint(path, "one").save({"epoch": 1})

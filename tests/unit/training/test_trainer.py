@@ -174,6 +174,18 @@ def test_an_interrupted_training_completes_its_step_and_resumes_there(
     assert f"resuming {resumed}\n" in (tmp_path / "log").read_text()
 
 
+def test_an_interruption_after_the_last_epoch_loses_no_epoch(images, tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    monkeypatch.setattr("ansatz.training.checkpoint.SHARE", 0)
+    trainer = Trainer(made_network(), images, CONFIG, seed=0, checkpoint=checkpoint)
+    whole = trainer.train()
+    monkeypatch.setattr(trainer, "test", lambda _epoch: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.summarize("best")
+    assert_resumes_to(whole, images, checkpoint)
+    assert len(torch.load(checkpoint.path)["run"]["rows"]) == CONFIG.epochs
+
+
 def test_a_training_that_is_not_interrupted_saves_nothing_until_that_is_due(images, tmp_path, monkeypatch):
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
     monkeypatch.setattr("ansatz.training.checkpoint.SHARE", 0)
