@@ -1,7 +1,7 @@
 # The commands of this repository; each sets up what it needs.
 #   make run         run config/config.yaml, all four sections: results/digits/ and results/report.html
 #   make test        run all tests
-#   make test-unit   run the tests of the library alone, in about two minutes
+#   make test-unit   run the tests of the library alone
 #   make schema      write the configuration's schema and the tables of config/README.md, after keys or names have changed
 #   make environment create .venv, as the other commands do when they need it
 #   make benchmark   compare its speed with that of the plain ways: results/benchmarks/cpu.md
