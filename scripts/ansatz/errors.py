@@ -19,3 +19,8 @@ def near(name: object, names: Iterable[str]) -> str:
     """Return the question whether the nearest of the names was meant, if one is near."""
     match = nearest(name, names)
     return f"did you mean {match!r}?" if match else ""
+
+
+def suggesting(line: str, name: object, names: Iterable[str]) -> str:
+    """Return the line, followed by the question whether the nearest of the names was meant, if one is near."""
+    return "; ".join(filter(None, [line, near(name, names)]))

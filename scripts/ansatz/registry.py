@@ -22,7 +22,7 @@ from types import MappingProxyType, ModuleType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ansatz.declarations import LIBRARY, PACKAGES, SET_BY_THE_JOB, Definition, Option, definitions_in, registered_name
-from ansatz.errors import UserError, near
+from ansatz.errors import UserError, suggesting
 
 Defined = TypeVar("Defined", bound=Callable[..., Any])
 Made = TypeVar("Made")
@@ -267,8 +267,8 @@ def _check_keywords(definition: Definition) -> None:
     hints = _keywords(definition.kind)
     for key, value in definition.declared.items():
         if key not in hints:
-            unknown = f"{what}: @{definition.kind} has no keyword {key!r}"
-            raise UserError("; ".join(filter(None, [unknown, near(key, hints), f"it has {', '.join(hints)}"])))
+            unknown = suggesting(f"{what}: @{definition.kind} has no keyword {key!r}", key, hints)
+            raise UserError(f"{unknown}; it has {', '.join(hints)}")
         if not any(_fits(value, each) for each in hints[key]):
             allowed = " or ".join(str(getattr(each, "__name__", each)) for each in hints[key])
             raise UserError(f"{what}: {key}={value!r} does not fit; it takes {allowed}")
@@ -304,8 +304,7 @@ def define(kind: str, name: str) -> Definition:
     """
     by_name = definitions(kind)
     if name not in by_name:
-        unknown = f"{kind}: {name!r} is none of {', '.join(by_name)}"
-        raise UserError("; ".join(filter(None, [unknown, near(name, by_name)])))
+        raise UserError(suggesting(f"{kind}: {name!r} is none of {', '.join(by_name)}", name, by_name))
     return by_name[name]
 
 

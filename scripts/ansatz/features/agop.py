@@ -20,14 +20,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from ansatz.data.batches import Images
 from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.features.gradients import gradients_of
 from ansatz.features.matrix import FeatureMatrix, Shape, grouped
-from ansatz.networks.evaluation import activation_bytes, frozen
+from ansatz.networks.evaluation import activation_bytes, frozen, has_values
 from ansatz.networks.layers import patch_shape
 from ansatz.seeds import derive_seed
 
@@ -158,7 +157,7 @@ def _check(network: nn.Module, probes: int | None, precision: str) -> None:
     if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
         raise UserError("AGOP: traced and scripted networks hide their layers; use the network that was traced")
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        if tensor.is_meta or is_lazy(tensor):
+        if not has_values(tensor):
             raise UserError(f"AGOP: {name} has no values yet; run the network on one batch, or load its weights")
         if tensor.is_inference():
             raise UserError(f"AGOP: {name} was made in inference mode, which keeps no gradients; use torch.no_grad()")

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ansatz.errors import UserError, near
+from ansatz.errors import UserError, suggesting
 from ansatz.networks.layers import conv_layers
 from ansatz.registry import definitions, find
 from ansatz.seeds import derive_seed
@@ -67,9 +67,8 @@ def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 
 
     torchvision_names = models.list_models(module=models)
     if name not in torchvision_names:
-        hint = near(name, [*registered, *torchvision_names])
         unknown = f"network: {name!r} is none of {', '.join(registered)}, nor a network of torchvision"
-        raise UserError("; ".join(filter(None, [unknown, hint])))
+        raise UserError(suggesting(unknown, name, [*registered, *torchvision_names]))
     if (in_channels, width) != (3, 1.0):
         raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
     if options:

@@ -70,6 +70,11 @@ def memory_format(network: nn.Module) -> torch.memory_format:
     return torch.contiguous_format if is_instance_norm else torch.channels_last
 
 
+def has_values(tensor: torch.Tensor) -> bool:
+    """Return whether a parameter or buffer has values: those of lazy layers, and of the meta device, have none."""
+    return not (is_lazy(tensor) or tensor.is_meta)
+
+
 def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) -> None:
     """Refuse a network that does not map each image to one logit per class.
 
@@ -89,8 +94,8 @@ def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) 
     images = f"images of {channels} x {size} x {size}"
     parameters = dict(network.named_parameters())
     for name, parameter in parameters.items():
-        if is_lazy(parameter) or parameter.is_meta or parameter.dtype != torch.float32:
-            kind = "has no values yet" if is_lazy(parameter) or parameter.is_meta else f"is {parameter.dtype}"
+        if not has_values(parameter) or parameter.dtype != torch.float32:
+            kind = f"is {parameter.dtype}" if has_values(parameter) else "has no values yet"
             raise UserError(f"network: {name} {kind}; it must be float32, with values, on the CPU")
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise UserError("network: no parameter has requires_grad, so that nothing would be trained")

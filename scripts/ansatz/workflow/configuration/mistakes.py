@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from ansatz.errors import near
+from ansatz.errors import near, suggesting
 
 TYPES = {
     "int": "a whole number",
@@ -98,14 +98,13 @@ def rewritten(value: Any, *, whole: bool) -> str:
 def none_of(value: Any, names: Iterable[Any]) -> str:
     """Return the wording for a value that is not among those allowed."""
     allowed = list(map(written, names))
-    return "; ".join(filter(None, [f"{shown(value)} is none of {', '.join(allowed)}", near(value, allowed)]))
+    return suggesting(f"{shown(value)} is none of {', '.join(allowed)}", value, allowed)
 
 
 def no_such(kind: str, name: str, available: Iterable[str]) -> str:
     """Return the wording for a name that nothing of a kind has, such as "dataset"."""
     available = list(available)
-    question = f"; {near(name, available)}" if near(name, available) else ""
-    return f"{name!r} is no {kind}{question}; they are {', '.join(available)}"
+    return f"{suggesting(f'{name!r} is no {kind}', name, available)}; they are {', '.join(available)}"
 
 
 def unknown_key(key: Any, allowed: Iterable[str]) -> str:
