@@ -73,13 +73,14 @@ def write_tree(
     import h5py
 
     root = Group(tree, **{**(attributes or {}), "provenance": json.dumps(provenance)})
-    with atomic(path) as temporary, _WriteErrorsKept(temporary, "w+") as stream:
-        with h5py.File(stream, "w", track_order=True) as file:
-            _write_group(file, root)
-            if not stream.error:
-                file.attrs["fingerprint"] = _fingerprint(file)
-        if stream.error:
-            raise stream.error
+    with (
+        atomic(path) as temporary,
+        _WriteErrorsKept(temporary, "w+") as stream,
+        h5py.File(stream, "w", track_order=True) as file,
+    ):
+        _write_group(file, root)
+        if not stream.error:
+            file.attrs["fingerprint"] = _fingerprint(file)
 
 
 def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
@@ -98,12 +99,18 @@ def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
 
 
 class _WriteErrorsKept(io.FileIO):
-    """A file for HDF5 to write into, which keeps the first error for later.
+    """A file for HDF5 to write into, which keeps the first error and raises it at the end.
 
-    HDF5 prints the errors that it meets while writing, and crashes after some of them.
+    HDF5 prints the errors that it meets while writing, and crashes after some of them. What it raises itself after the
+    first one, for want of what was not written, is a consequence.
     """
 
     error: OSError | None = None
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        if self.error:
+            raise self.error
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
