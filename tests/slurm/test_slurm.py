@@ -168,8 +168,8 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
                 tuple(map(job.get, ("NumCPUs", "MinMemoryNode", "TimeLimit", "TresPerJob")))
             )
     assert asked["prepare_dataset"] == [("1", "3000M", "01:00:00", None)]
-    assert asked["train_source"] == [("1", "16000M", "08:00:00", "gres:gpu:1")]
-    assert asked["extract_features"] == [("1", "16000M", "02:00:00", "gres:gpu:1")]
+    assert asked["train_source"] == [("1", "8191M", "08:00:00", "gres:gpu:1")]
+    assert asked["extract_features"] == [("1", "8148M", "02:00:00", "gres:gpu:1")]
     attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}
     assert set(asked.pop("train")) == attempts
     assert set(asked) == {"prepare_dataset", "train_source", "extract_features"}  # the rest needs no node

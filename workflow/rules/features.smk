@@ -42,7 +42,7 @@ rule extract_features:
     threads: CONFIG.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(16000),
+        mem_mb=growing(PLAN.megabytes_of(EXTRACTIONS)),
         runtime=growing(120),
     params:
         network=EXTRACTIONS.of("network"),

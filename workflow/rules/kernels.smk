@@ -25,7 +25,7 @@ rule run_machine:
     threads: CONFIG.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(16000),
+        mem_mb=growing(PLAN.megabytes_of(MACHINE_RUNS)),
         runtime=growing(240),
     params:
         run=MACHINE_RUNS.of("run"),

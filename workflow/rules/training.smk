@@ -29,7 +29,7 @@ rule train:
     threads: CONFIG.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(16000),
+        mem_mb=growing(PLAN.megabytes_of(TRAININGS)),
         runtime=growing(480),
     params:
         run=TRAININGS.of("run"),

@@ -35,6 +35,11 @@ class Case:
     source: str | None = None
 
     @property
+    def pixels_at_once(self) -> int:
+        """The pixels of the images that are on the device at once, besides those that fit into `memory`."""
+        return 0
+
+    @property
     def dataset_file(self) -> str | list[str]:
         """The file of the dataset, if there is one."""
         return f"{self.results}/datasets/{self.dataset}/dataset.h5" if self.dataset else []
@@ -71,6 +76,11 @@ class Training(Case):
     parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
     evaluate: str = "last"
     snapshots: Options | None = None
+
+    @property
+    def pixels_at_once(self) -> int:
+        """The pixels of a batch."""
+        return int(self.training["batch_size"] * self.images["size"] ** 2)
 
     @property
     def definitions(self) -> list[str]:
@@ -193,13 +203,13 @@ class Cases(dict[str, Kind], Generic[Kind]):
         nearest = f"; the nearest is {near}" if near else ""
         raise SystemExit(f"config.{self.section}: {place} is not configured{nearest}")
 
+    def case_of(self, wildcards: Any) -> Kind:
+        """Return the case that a rule's wildcards name."""
+        return self[getattr(wildcards, self.wildcard)]
+
     def of(self, field: str) -> Callable[[Any], Any]:
         """Return the function (wildcards) -> that field of the case: ``network=TRAININGS.of("network")`` in a rule."""
-
-        def value(wildcards: Any) -> Any:
-            return getattr(self[getattr(wildcards, self.wildcard)], field)
-
-        return value
+        return lambda wildcards: getattr(self.case_of(wildcards), field)
 
     def below(self, folder: str) -> list[str]:
         """Return the places below a folder."""

@@ -77,11 +77,11 @@ def record(plan: Plan, files: Sequence[str | Path]) -> None:
         )
 
 
-def growing(amount: int) -> Callable[[Any, int], int]:
+def growing(amount: int | OfWildcards) -> Callable[[Any, int], int]:
     """Return more at each attempt: a job that was killed for a limit succeeds with a larger one."""
 
     def at(wildcards: Any, attempt: int) -> int:
-        return amount * attempt
+        return attempt * (amount(wildcards) if callable(amount) else amount)
 
     return at
 

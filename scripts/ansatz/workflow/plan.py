@@ -1,6 +1,6 @@
 """From the configuration to the cases that it asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any
 
@@ -13,6 +13,11 @@ from ansatz.workflow.configuration.sections import TrainedNetworks
 from ansatz.workflow.configuration.training import TrainingSection
 
 IMAGENET_CLASSES = 1000
+NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
+CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
+PIXEL = (
+    2600  # bytes of activations and gradients for a pixel of a batch: 2560 in VGG19, 2460 in ResNet-50, 1840 in VGG11
+)
 
 
 class Plan:
@@ -231,6 +236,17 @@ class Plan:
     def memory(self) -> int | None:
         """The bytes that images may take on the device."""
         return int(self.configuration.memory * 1e9) if self.configuration.memory else None
+
+    def megabytes_of(self, cases: Cases[Any]) -> Callable[[Any], int]:
+        """Return the function (wildcards) -> megabytes of main memory that the job of a case may take."""
+
+        def value(wildcards: Any) -> int:
+            total = NETWORK
+            if not self.configuration.device.startswith("cuda"):  # on a GPU, the rest is in that GPU's memory
+                total += 2 * (self.memory or CPU_MEMORY) + PIXEL * cases.case_of(wildcards).pixels_at_once
+            return -(-total // 10**6)
+
+        return value
 
     @property
     def estimator(self) -> Options:
