@@ -1,4 +1,4 @@
-"""Extract the feature matrices, NFM and AGOP over patches, of every convolution of a network."""
+"""Extract the feature matrices of every convolution of a network: NFM, and AGOP over patches if there are images."""
 
 from ansatz.data.batches import on_device
 from ansatz.devices import take_device
@@ -14,23 +14,21 @@ from ansatz.provenance import provenance
 
 with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     files, params = snakemake.input, snakemake.params
-    data = read_dataset(files.dataset, parts=["train"])
+    data = read_dataset(files.dataset, parts=["train"]) if files.dataset else None
     start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
-    network = initial_network(params.network, params.classes or len(data.classes), seed=params.seed, **start)
+    classes = params.classes or (len(data.classes) if data else 2)  # of convolutions alone, any number of logits
+    network = initial_network(params.network, classes, seed=params.seed, **start)
     if files.weights:
-        load_weights(network, files.weights)
+        load_weights(network, files.weights, convolutions_alone=data is None)
     device = take_device(**params.device, threads=snakemake.threads)
-    images = on_device(data, **params.images, device=device)["train"]
-    matrices = {"nfm": nfm(network.to(device))}
-    matrices["agop"] = agop_over(network, images, params.sample_size, **params.estimator)
-    for layer, matrix in matrices["nfm"].items():
-        log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
-    write_matrices(
-        snakemake.output.features,
-        network,
-        matrices,
-        images=min(params.sample_size, len(images)),
-        estimator=f"{params.estimator['probes']} probes" if params.estimator["probes"] else "exact",
-        source=params.source,
-        provenance=provenance(**dict(params), images_of=data.name),
-    )
+    matrices, estimated = {"nfm": nfm(network.to(device))}, {}
+    if data:
+        images = on_device(data, **params.images, device=device)["train"]
+        matrices["agop"] = agop_over(network, images, params.sample_size, **params.estimator)
+        probes = params.estimator["probes"]
+        estimated = {"images": min(params.sample_size, len(images)), "images_of": data.name}
+        estimated["estimator"] = f"{probes} probes" if probes else "exact"
+        for layer, matrix in matrices["nfm"].items():
+            log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
+    made = provenance(**dict(params))
+    write_matrices(snakemake.output.features, network, matrices, source=params.source, **estimated, provenance=made)

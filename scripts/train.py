@@ -3,6 +3,7 @@
 from ansatz.data.batches import on_device
 from ansatz.devices import take_device
 from ansatz.features.evolution import Snapshots
+from ansatz.files.atomic import read_json
 from ansatz.files.dataset import read_dataset
 from ansatz.files.evolution import write_evolution
 from ansatz.files.results import write_results
@@ -16,17 +17,19 @@ from ansatz.training.trainer import Trainer
 
 files, output, params = snakemake.input, snakemake.output, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
-    data, config = read_dataset(files.dataset, parts=params.parts), TrainingConfig(**params.training)
+    data = read_dataset(files.dataset, parts=params.parts)
+    training = params.training | (read_json(files.chosen) if files.chosen else {})  # with the learning rate of a choice
+    settings = {**dict(params), "training": training}
     start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
     network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
     key = {"code": [*files.library, *files.definitions]}
-    checkpoint = Checkpoint.of(params.checkpoint, network, dict(params), data.fingerprint, **key)
+    checkpoint = Checkpoint.of(params.checkpoint, network, settings, data.fingerprint, **key)
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)
     snapshots = Snapshots.of(network, images, **params.snapshots) if params.snapshots else None
     where = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
-    trainer = Trainer(network, images, config, seed=params.seed, snapshots=snapshots, **where)
-    run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**dict(params))
+    trainer = Trainer(network, images, TrainingConfig(**training), seed=params.seed, snapshots=snapshots, **where)
+    run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**settings)
     write_results(output.metrics, output.summary, run.rows, {**params.run, **summary, "device": str(device), **made})
     if "weights" in output.keys():  # noqa: SIM118  an output has names and no values
         save_weights(network, output.weights)

@@ -297,6 +297,35 @@ MISTAKES = {
         {"sources": {"mine": CHECKPOINT}},
         "config.sources.mine.checkpoint.path: 'own.pt' is not there",
     ),
+    "half of what AGOP needs": (
+        {"sources": {"mine": {"checkpoint": {"path": "config/config.yaml", "classes": 2}}}},
+        "config.sources.mine.checkpoint: dataset is missing; AGOP takes classes and dataset, and NFM neither: leave "
+        "classes out",
+    ),
+    "AGOP of convolutions alone": (
+        {"sources": {"mine": {"checkpoint": {"path": "config/config.yaml"}}}} | study(initializers=["nfm", "agop"]),
+        "config.initialization.initializers.1: 'agop' draws from AGOP, but sources.mine has convolutions alone",
+    ),
+    "a learning rate beside tuning": (
+        study(tuning={"learning_rates": [0.01]}),
+        "config.initialization.training.learning_rate: 0.01 has no effect with tuning; leave it out",
+    ),
+    "tuning with a seed of the study": (
+        study(tuning={"seeds": [7, 0]}, training={"epochs": 2, "batch_size": 16}),
+        "config.initialization.tuning.seeds.1: 0 is a seed of the study too; rates chosen with it",
+    ),
+    "no learning rates to choose from": (
+        study(tuning={"learning_rates": []}, training={"epochs": 2, "batch_size": 16}),
+        "config.initialization.tuning.learning_rates: [] is empty; name at least one",
+    ),
+    "the same learning rate twice": (
+        study(tuning={"learning_rates": [0.01, 0.01]}, training={"epochs": 2, "batch_size": 16}),
+        "config.initialization.tuning.learning_rates",
+    ),
+    "a learning rate of 0": (
+        study(tuning={"learning_rates": [0.01, 0]}, training={"epochs": 2, "batch_size": 16}),
+        "config.initialization.tuning.learning_rates.1: 0 is too small; it must be above 0",
+    ),
     "unknown source": (
         study(initializers=["nfm@mime"]),
         "config.initialization.initializers.0: 'nfm@mime': the source 'mime' is none of mine; did you mean 'mine'?",

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save_file
 from torchvision import models
 
 from ansatz.files.hashing import checksum
@@ -129,6 +130,27 @@ def test_a_checkpoint_of_ones_own_as_source(clone):
     done = clone.snakemake("--until", "extract_features", check=False)
     assert "own.pt: does not fit the network: " in done.stdout
     assert "features.2.weight is 2x2x3x3, the network's is missing" in done.stdout
+
+
+def test_convolutions_alone_as_source(clone):
+    """Of a file without a classifier, the NFM is drawn from; no images are read for it."""
+    whole = build("vgg11", 4, seed=5, width=0.03125).state_dict()
+    own = {name: value.half() for name, value in whole.items() if name.startswith("features")}
+    save_file(own, clone.path / "own.safetensors")
+    source = {"path": "own.safetensors", "network": {"name": "vgg11", "width": 0.03125, "image_size": 32}}
+    clone.configure(sources={"own": {"checkpoint": source}}, initialization={"initializers": ["nfm"]})
+    assert clone.planned("results/test/sources/own/features.h5") == {"extract_features": 1}
+    clone.snakemake()
+    with h5py.File(clone.results / "sources/own/features.h5") as file:
+        assert "agop" not in file
+        expected = own["features.3.weight"].float().flatten(1)
+        assert np.array_equal(file["nfm/features.3/factor"][0], expected)
+    del own["features.3.weight"]
+    save_file(own, clone.path / "own.safetensors")
+    done = clone.snakemake(check=False)
+    assert "own.safetensors: does not fit the network: features.3.weight is missing, the network's is 4x2x3x3" in (
+        done.stdout
+    )
 
 
 def test_ambiguous_layers_are_refused_with_the_list(clone):

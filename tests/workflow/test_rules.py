@@ -34,7 +34,7 @@ def rules():
     """Map every rule that runs a script to its text and its script."""
     found = {}
     for file in SMK:
-        for rule in file.read_text().split("\nrule ")[1:]:
+        for rule in re.split(r"\n(?:rule|checkpoint) ", file.read_text())[1:]:
             if script := re.search(r'"../../scripts/(.*)"', rule):
                 found[rule.partition(":")[0]] = rule, script.group(1)
     return found

@@ -3,7 +3,7 @@ Needs: the runs of the study. Makes: tidy.csv, resources.csv, the results table 
 """
 
 STUDY = f"{RESULTS}/initialization"
-RUNS = TRAININGS.below("initialization")
+RUNS = TRAININGS.below("initialization/runs")
 
 
 rule gather_runs:
@@ -81,6 +81,7 @@ rule initialization:
         section(PLAN, "initialization"),
         # every result, not only the last ones, so that missing ones in between are made again
         expand(rules.train.output, training=RUNS),
+        rules.gather_tuning.output if TUNINGS else [],
         rules.gather_runs.output,
         rules.tabulate_initialization.output,
         expand(rules.draw_curves.output, figure=PLAN.curves),

@@ -21,11 +21,14 @@ def write_matrices(
     provenance: Mapping[str, Any],
     **attributes: Any,
 ) -> None:
-    """Write a network's ``matrices["nfm" | "agop"][layer]`` to ``features.h5``, with attributes of the whole file."""
+    """Write a network's ``matrices["nfm" | "agop"][layer]`` to ``features.h5``, with attributes of the whole file.
+
+    Convolutions alone have no AGOP.
+    """
     factors = {kind: {name: _array(matrix) for name, matrix in by_layer.items()} for kind, by_layer in matrices.items()}
     layers = {name: geometry(conv) for name, conv in conv_layers(network).items()}
     attributes["weights_fingerprint"] = weights_fingerprint(network)
-    errors = {name: matrix.standard_error for name, matrix in matrices["agop"].items()}
+    errors = {name: matrix.standard_error for name, matrix in matrices.get("agop", {}).items()}
     write_features(path, Features(factors, layers, attributes, errors), provenance)
 
 

@@ -38,7 +38,7 @@ def write_features(path: str | os.PathLike[str], features: Features, provenance:
     """Write ``features.h5``."""
     tree = {
         kind: {layer: Group({"factor": factor}, **features.layers[layer]) for layer, factor in by_layer.items()}
-        for kind, by_layer in ((kind, features.factors[kind]) for kind in KINDS)
+        for kind, by_layer in features.factors.items()
     }
     for layer, error in features.standard_errors.items():
         tree["agop"][layer].attributes["standard_error"] = error
@@ -58,8 +58,10 @@ def read_features(path: str | os.PathLike[str]) -> Features:
 
 def _features(tree: Group) -> Features:
     return Features(
-        factors={kind: {layer: group["factor"] for layer, group in tree[kind].items()} for kind in KINDS},
+        factors={
+            kind: {layer: group["factor"] for layer, group in tree[kind].items()} for kind in KINDS if kind in tree
+        },
         layers={layer: group.attributes for layer, group in tree["nfm"].items()},
         attributes=tree.attributes,
-        standard_errors={layer: group.attributes["standard_error"] for layer, group in tree["agop"].items()},
+        standard_errors={layer: group.attributes["standard_error"] for layer, group in tree.get("agop", {}).items()},
     )

@@ -13,6 +13,7 @@ from ansatz.data.archives import Archive
 from ansatz.errors import UserError
 from ansatz.files.atomic import atomic
 from ansatz.files.hashing import fingerprint
+from ansatz.networks.layers import conv_layers
 
 MOST_LISTED = 30  # mismatching parameters that an error lists
 
@@ -64,16 +65,25 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("module."): value for name, value in state.items()}  # as nn.DataParallel names them
 
 
-def load_weights(network: nn.Module, path: str | Path) -> None:
+def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bool = False) -> None:
     """Load a checkpoint's parameters into a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+    path : path
+    convolutions_alone : bool
+        Whether to load the weights of convolutions, and leave all other parameters of both as they are.
 
     Raises
     ------
     UserError
         If parameters are missing, superfluous or of another shape: they are listed, with both shapes.
     """
-    weights = read_weights(path)
-    expected = network.state_dict()
+    weights, expected = read_weights(path), network.state_dict()
+    if convolutions_alone:
+        names = [f"{layer}.weight" for layer in conv_layers(network)]
+        weights, expected = ({name: state[name] for name in names if name in state} for state in (weights, expected))
     mismatches = [
         f"{name} is {_shape(weights.get(name))}, the network's is {_shape(expected.get(name))}"
         for name in dict.fromkeys([*expected, *weights])
@@ -82,7 +92,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
     if mismatches:
         rest = f"; and {len(mismatches) - MOST_LISTED} more" if len(mismatches) > MOST_LISTED else ""
         raise UserError(f"{path}: does not fit the network: {'; '.join(mismatches[:MOST_LISTED])}{rest}")
-    network.load_state_dict(weights)
+    network.load_state_dict(weights, strict=not convolutions_alone)
 
 
 def save_weights(network: nn.Module, path: str | Path) -> None:

@@ -64,6 +64,8 @@ class Training(Case):
         The epoch whose test accuracy is reported: that of the best validation accuracy, or the last.
     snapshots : dict or None
         What is recorded of its features while it trains, and when.
+    tuning : str or None
+        The place of the choice of its learning rate, which `training` then lacks.
     """
 
     run: Options
@@ -76,6 +78,7 @@ class Training(Case):
     parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
     evaluate: str = "last"
     snapshots: Options | None = None
+    tuning: str | None = None
 
     @property
     def pixels_at_once(self) -> int:
@@ -90,6 +93,18 @@ class Training(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuning(Case):
+    """The choice of the best learning rate for a dataset and an initializer, and the trainings that try the rates."""
+
+    trainings: list[Training]
+
+    @property
+    def places(self) -> list[str]:
+        """The places of its trainings."""
+        return [training.place for training in self.trainings]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Extraction(Case):
     """A network whose feature matrices to extract; the fields are the parameters of ``extract_features.py``.
 
@@ -98,7 +113,7 @@ class Extraction(Case):
     weights : str or None
         The file of its weights; None for those that its initializer and seed give.
     classes : int or None
-        None for as many as the dataset has.
+        None for as many as the dataset has. Without a dataset as well, the convolutions of `weights` are read alone.
     description : str
         Where its matrices come from, as stored in the file.
     """

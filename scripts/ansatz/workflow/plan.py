@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from itertools import chain, product
-from typing import Any
+from typing import Any, cast
 
 from ansatz.reporting.figures.catalogue import names
-from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training
+from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training, Tuning
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
-from ansatz.workflow.configuration.sections import TrainedNetworks
+from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
 from ansatz.workflow.configuration.training import TrainingSection
 
 IMAGENET_CLASSES = 1000
@@ -31,11 +31,12 @@ class Plan:
 
     Attributes
     ----------
-    trainings, extractions, comparisons, machine_runs : Cases
+    trainings, tunings, extractions, comparisons, machine_runs : Cases
     """
 
     def __init__(self, configuration: Configuration, results: str) -> None:
         self.configuration, self.results = configuration, results
+        self.tunings = Cases("initialization.tuning", "tuning", self._tunings())
         self.trainings = Cases(
             "initialization", "training", chain(self._sources(), self._study(), self._networks(), self._evolutions())
         )
@@ -51,8 +52,8 @@ class Plan:
                 yield Training(
                     results=self.results,
                     place=f"sources/{name}",
-                    run={"source": name, "dataset": source.dataset, "seed": source.train.seed},
-                    dataset=source.dataset,
+                    run={"source": name, "dataset": source.train.dataset, "seed": source.train.seed},
+                    dataset=source.train.dataset,
                     network=network.builder,
                     images=self._images(network),
                     **self._initializer(source.train.initializer),
@@ -63,21 +64,57 @@ class Plan:
                 )
 
     def _study(self) -> Iterator[Training]:
+        yield from chain.from_iterable(tuning.trainings for tuning in self.tunings.values())
         if study := self.configuration.initialization:
             for dataset, initializer, seed in product(study.datasets or (), study.initializers, study.seeds):
-                yield Training(
-                    results=self.results,
-                    place=f"initialization/runs/{dataset}/{initializer.label}/seed{seed}",
-                    run={"dataset": dataset, "initializer": initializer.label, "seed": seed},
-                    dataset=dataset,
-                    network=study.network.builder,
-                    images=self._images(study.network),
-                    **self._initializer(initializer),
-                    training=self._training(study.training),
-                    seed=seed,
-                    title=f"{dataset}/{initializer.label}/{seed}",
-                    evaluate="best",
-                )
+                tuning = self.tunings.get(tuning_place(dataset, initializer))
+                case = f"{dataset}/{initializer.label}/seed{seed}"
+                yield self._compared(dataset, initializer, seed, f"initialization/runs/{case}", tuning=tuning)
+
+    def _tunings(self) -> Iterator[Tuning]:
+        study = self.configuration.initialization
+        if study and study.tuning:
+            for dataset, initializer in product(study.datasets or (), study.initializers):
+                place = tuning_place(dataset, initializer)
+                trainings = [
+                    self._compared(dataset, initializer, seed, f"{place}/{level(rate)}/seed{seed}", learning_rate=rate)
+                    for rate, seed in product(study.tuning.learning_rates, study.tuning.seeds)
+                ]
+                yield Tuning(results=self.results, place=place, dataset=dataset, trainings=trainings)
+
+    def _compared(
+        self,
+        dataset: str,
+        initializer: Choice,
+        seed: int,
+        place: str,
+        *,
+        learning_rate: float | None = None,
+        tuning: Tuning | None = None,
+    ) -> Training:
+        """Return a training of the study: at the configured learning rate, at one that is tried, or at the best one."""
+        study = cast(Initialization, self.configuration.initialization)
+        run: Options = {"dataset": dataset, "initializer": initializer.label}
+        training = self._training(study.training)
+        if tuning:
+            del training["learning_rate"]  # the script reads it from the file of the choice
+        if learning_rate:  # the test images are for the results
+            run["learning_rate"] = training["learning_rate"] = learning_rate
+        return Training(
+            results=self.results,
+            place=place,
+            run=run | {"seed": seed},
+            dataset=dataset,
+            network=study.network.builder,
+            images=self._images(study.network),
+            **self._initializer(initializer),
+            training=training,
+            tuning=tuning.place if tuning else None,
+            seed=seed,
+            title="/".join(map(str, (run | {"seed": seed}).values())),
+            parts=["train", "validation", *([] if learning_rate else ["test"])],
+            evaluate="best",
+        )
 
     def _networks(self) -> Iterator[Training]:
         for comparison, settings in self._variants():
@@ -118,7 +155,7 @@ class Plan:
             classes = None
             if source.train:
                 network = self._network_of(source.train.network)
-                weights, origin = f"{self.results}/sources/{name}/weights.pt", source.dataset
+                weights, origin = f"{self.results}/sources/{name}/weights.pt", source.train.dataset
             elif source.torchvision:
                 network = None
                 weights, origin, classes = self.fetched(settings.weights), settings.weights, IMAGENET_CLASSES
@@ -314,3 +351,8 @@ class Plan:
 def torchvision_network(weights: str) -> Options:
     """Return what torchvision's network of these weights is built from."""
     return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+
+
+def tuning_place(dataset: str, initializer: Choice) -> str:
+    """Return the place of the choice of a learning rate."""
+    return f"initialization/tuning/{dataset}/{initializer.label}"

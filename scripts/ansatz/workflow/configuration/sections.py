@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ansatz.workflow.configuration.choices import Choice, Initializer
-from ansatz.workflow.configuration.mistakes import joined, mistake
+from ansatz.workflow.configuration.mistakes import at, joined, mistake, shown
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.training import TrainingSection
 from ansatz.workflow.configuration.types import (
@@ -16,6 +16,7 @@ from ansatz.workflow.configuration.types import (
     Index,
     Name,
     OneOf,
+    Positive,
     Section,
     Seeds,
     Sparse,
@@ -51,6 +52,21 @@ class FeatureMatrices(Section):
     )
 
 
+class Tuning(Section):
+    """A learning rate for each dataset and initializer, chosen by trainings before the study."""
+
+    learning_rates: Values[Positive] = Field(
+        [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1],
+        description="The learning rates that are tried. A best one at an end of the list is marked in the table; "
+        "the list should be extended there.",
+    )
+    seeds: Seeds = Field(
+        [1000, 1001],
+        description="Seeds of these trainings, none of which is a seed of the study. The rate with the highest mean of "
+        "the best validation accuracies is chosen.",
+    )
+
+
 class Initialization(Section):
     """The study: networks that differ only in their initialization."""
 
@@ -61,6 +77,9 @@ class Initialization(Section):
     seeds: Seeds = Field([0, 1, 2], description="Seeds; every training is repeated with each of them.")
     network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
     training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
+    tuning: Tuning | None = Field(
+        None, description="A learning rate for each dataset and initializer; null is that of `training` for all."
+    )
     covariance_scaling: Annotated[Literal["trace", "released"], OneOf()] = Field(
         "trace",
         description="How feature matrices are scaled to covariances of filters; trace is ours, released is that of the "
@@ -71,6 +90,24 @@ class Initialization(Section):
         description="Layer of the network: layer of the source that it draws from, where the shapes of patches do not "
         "decide it.",
     )
+
+    @model_validator(mode="after")
+    def _check_tuning(self) -> "Initialization":
+        if self.tuning and "learning_rate" in self.training.model_fields_set:
+            text = f"{shown(self.training.learning_rate)} has no effect with tuning; leave it out"
+            raise at(("training", "learning_rate"), text)
+        for position, seed in enumerate(self.tuning.seeds if self.tuning else ()):
+            if seed in self.seeds:
+                text = f"{seed} is a seed of the study too; rates chosen with it would favour that run"
+                raise at(("tuning", "seeds", position), text)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_tuned_rate(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = inner(self)
+        if self.tuning:
+            del written["training"]["learning_rate"]
+        return written
 
 
 class PretrainedNetworks(Section):

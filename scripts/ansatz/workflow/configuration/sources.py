@@ -36,12 +36,21 @@ class TorchvisionSource(Section):
 
 
 class CheckpointSource(Section):
-    """A network with the user's own weights."""
+    """A network with the user's own weights, or its convolutions alone, which have an NFM and no AGOP."""
 
     path: Text = Field(description="A state dict, as torch.save writes it, or a .safetensors file.")
     network: NetworkConfig = Field(NetworkConfig(), description="The network that the weights belong to.")
-    classes: Count = Field(description="Its number of classes.")
-    dataset: Text = Field(description=AVERAGED)
+    classes: Count | None = Field(
+        None, description="Its number of classes; null reads the convolutions alone, whatever else the file holds."
+    )
+    dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null if convolutions are read alone.")
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> "CheckpointSource":
+        if (self.classes is None) != (self.dataset is None):
+            missing, given = ("classes", "dataset") if self.classes is None else ("dataset", "classes")
+            raise mistake(f"{missing} is missing; AGOP takes classes and dataset, and NFM neither: leave {given} out")
+        return self
 
 
 class Source(Sparse):
@@ -69,6 +78,6 @@ class Source(Sparse):
         return getattr(self, self.kind)
 
     @property
-    def dataset(self) -> str:
-        """The dataset over whose training images AGOP is averaged."""
+    def dataset(self) -> str | None:
+        """The dataset over whose training images AGOP is averaged; None if it has no AGOP."""
         return self.settings.dataset

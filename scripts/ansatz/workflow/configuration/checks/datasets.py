@@ -46,7 +46,8 @@ def _wrong_archives(key: str, value: str | Mapping[str, str] | None, files: Coll
 def _datasets(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """Yield every dataset that is named, with the key."""
     for name, source in configuration.sources.items():
-        yield f"sources.{name}.{source.kind}.dataset", source.dataset
+        if source.dataset:
+            yield f"sources.{name}.{source.kind}.dataset", source.dataset
     if configuration.ansatz and configuration.ansatz.pretrained:
         yield "ansatz.pretrained.dataset", configuration.ansatz.pretrained.dataset
     for key, names in _lists_of_datasets(configuration):

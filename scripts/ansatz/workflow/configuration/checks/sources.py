@@ -23,6 +23,11 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
         elif not choice.source and len(names) > 1:
             written = joined((f"{choice.name}@{name}" for name in names), "or")
             yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
+        elif choice.needs == "agop" and not configuration.sources[choice.source or names[0]].dataset:
+            yield (
+                f"{key}: {choice.key!r} draws from AGOP, but sources.{choice.source or names[0]} has convolutions "
+                "alone; AGOP takes a whole network: give its classes and dataset"
+            )
     yield from _same_source(configuration)
     yield from _circles(configuration)
 
