@@ -36,6 +36,12 @@ if "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, count_gpus()) * CONFIG.gpu_slots)
 
 
+def chosen_rate(wildcards):
+    """Return the file of a training's learning rate, once it is chosen; nothing where the configuration sets the rate."""
+    tuning = PLAN.trainings.of("tuning")(wildcards)
+    return checkpoints.choose_learning_rate.get(tuning=tuning).output.chosen if tuning else []
+
+
 wildcard_constraints:
     dataset="[A-Za-z0-9_-]+",
     weights="[A-Za-z0-9_.]+",

@@ -9,17 +9,11 @@ rules differ from it only in the outputs that they add.
 TRAININGS = PLAN.trainings
 
 
-def chosen(wildcards):
-    """Return the file of the training's learning rate, after it was chosen; nothing if the configuration sets it."""
-    place = TRAININGS.of("tuning")(wildcards)
-    return checkpoints.choose_learning_rate.get(tuning=place).output.chosen if place else []
-
-
 rule train:
     input:
         dataset=TRAININGS.of("dataset_file"),
         features=TRAININGS.of("features_file"),
-        chosen=chosen,
+        chosen=chosen_rate,
         library=library("train.py"),
         definitions=TRAININGS.of("definitions"),
     output:
