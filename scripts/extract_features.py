@@ -1,12 +1,12 @@
 """Extract the feature matrices of every convolution of a network: NFM, and AGOP over patches if there are images."""
 
 from ansatz.data.batches import on_device
+from ansatz.data.splits import read_split
 from ansatz.devices import take_device
 from ansatz.features.agop import agop_over
 from ansatz.features.alignment import correlation
 from ansatz.features.matrix import nfm
 from ansatz.features.stored import write_matrices
-from ansatz.files.dataset import read_dataset
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
 from ansatz.networks.weights import load_weights
@@ -14,7 +14,7 @@ from ansatz.provenance import provenance
 
 with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     files, params = snakemake.input, snakemake.params
-    data = read_dataset(files.dataset, parts=["train"]) if files.dataset else None
+    data = read_split(files.dataset, ["train"], params.split) if files.dataset else None
     start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
     classes = params.classes or (len(data.classes) if data else 2)  # of convolutions alone, any number of logits
     network = initial_network(params.network, classes, seed=params.seed, **start)

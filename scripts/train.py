@@ -1,10 +1,10 @@
 """Train a network, and record snapshots of it if the rule asks for them."""
 
 from ansatz.data.batches import on_device
+from ansatz.data.splits import read_split
 from ansatz.devices import take_device
 from ansatz.features.evolution import Snapshots
 from ansatz.files.atomic import read_json
-from ansatz.files.dataset import read_dataset
 from ansatz.files.evolution import write_evolution
 from ansatz.files.results import write_results
 from ansatz.initializers.initial import initial_network
@@ -17,7 +17,7 @@ from ansatz.training.trainer import Trainer
 
 files, output, params = snakemake.input, snakemake.output, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
-    data = read_dataset(files.dataset, parts=params.parts)
+    data = read_split(files.dataset, params.parts, params.split)
     training = params.training | (read_json(files.chosen) if files.chosen else {})  # with the learning rate of a choice
     settings = {**dict(params), "training": training}
     start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}

@@ -10,6 +10,8 @@ CHECKPOINT = {"checkpoint": {"path": "own.pt", "classes": 2, "dataset": "digits"
 STUDY = {
     "initializers": ["kaiming_uniform", "nfm"],
     "seeds": [0],
+    "split": "shared",
+    "source_seed": "shared",
     "network": {"width": 0.03125, "image_size": 32},
     "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01},
 }

@@ -13,6 +13,8 @@ STUDY = {
     "initialization": {
         "initializers": ["kaiming_uniform", "nfm"],
         "seeds": [0],
+        "split": "shared",
+        "source_seed": "shared",
         "network": {"width": 0.03125, "image_size": 32},
         "training": TRAINING,
     },

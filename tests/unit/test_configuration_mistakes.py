@@ -306,6 +306,15 @@ MISTAKES = {
         {"sources": {"mine": {"checkpoint": {"path": "config/config.yaml"}}}} | study(initializers=["nfm", "agop"]),
         "config.initialization.initializers.1: 'agop' draws from AGOP, but sources.mine has convolutions alone",
     ),
+    "a source that reads validation images": (
+        study(split="run"),
+        "config.initialization.source_seed: shared, but the source mine reads images of digits that runs validate on, "
+        "as split is run; set both to run, or both to shared",
+    ),
+    "an unknown split": (
+        study(split="random"),
+        "config.initialization.split: 'random' is none of run, shared",
+    ),
     "a learning rate beside tuning": (
         study(tuning={"learning_rates": [0.01]}),
         "config.initialization.training.learning_rate: 0.01 has no effect with tuning; leave it out",

@@ -36,7 +36,7 @@ rule extract_features:
     log:
         f"{LOGS}/extract_features/{{extraction}}.log",
     wildcard_constraints:
-        extraction="sources/[^/]+/features|ansatz/.+/(initial|trained)",
+        extraction="sources/.+/features|ansatz/.+/(initial|trained)",
     conda:
         TORCH
     threads: CONFIG.threads
@@ -50,6 +50,7 @@ rule extract_features:
         images=EXTRACTIONS.of("images"),
         initializer=EXTRACTIONS.of("initializer"),
         seed=EXTRACTIONS.of("seed"),
+        split=EXTRACTIONS.of("split"),
         sample_size=CONFIG.feature_matrices.sample_size,
         estimator=PLAN.estimator,
         source=EXTRACTIONS.of("description"),

@@ -40,6 +40,7 @@ rule train:
         training=TRAININGS.of("training"),
         seed=TRAININGS.of("seed"),
         parts=TRAININGS.of("parts"),
+        split=TRAININGS.of("split"),
         evaluate=TRAININGS.of("evaluate"),
         snapshots=TRAININGS.of("snapshots"),
         title=TRAININGS.of("title"),

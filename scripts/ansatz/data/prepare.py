@@ -75,6 +75,7 @@ def prepare(
         std=std,
         pool=pool,
         split=split,
+        official_split=raw.validation is not None,
         test=raw.test,
         provenance=provenance(dataset=name, size=size, limit=limit, sha256=sha256, **origin),
     )

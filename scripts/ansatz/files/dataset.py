@@ -71,6 +71,8 @@ class Dataset:
         ``train``, ``validation`` and ``test``: those that were asked for and exist.
     fingerprint : str
         SHA-256 of the arrays in the file.
+    official_split : bool
+        Whether the dataset itself says which images are for validation.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Dataset:
     std: np.ndarray
     parts: Mapping[str, Part]
     fingerprint: str
+    official_split: bool = False
 
 
 def write_dataset(
@@ -90,6 +93,7 @@ def write_dataset(
     std: np.ndarray,
     pool: Part,
     split: Mapping[str, np.ndarray],
+    official_split: bool,
     test: Part | None,
     provenance: Mapping[str, Any],
 ) -> None:
@@ -98,7 +102,9 @@ def write_dataset(
     if test is not None:
         data["test"] = {"images": test.in_pieces(), "labels": test.labels}
     statistics = {"classes": [str(label) for label in classes], "mean": mean, "std": std}
-    write_tree(path, data | statistics, attributes={"name": name}, provenance=provenance)
+    write_tree(
+        path, data | statistics, attributes={"name": name, "official_split": official_split}, provenance=provenance
+    )
 
 
 def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", "validation", "test")) -> Dataset:
@@ -128,6 +134,7 @@ def read_dataset(path: str | os.PathLike[str], parts: Sequence[str] = ("train", 
             std=tree["std"],
             parts=by_name,
             fingerprint=tree.attributes["fingerprint"],
+            official_split=bool(tree.attributes["official_split"]),
         )
 
     return read_tree(path, build, kind="dataset.h5", mapped=MAPPED)

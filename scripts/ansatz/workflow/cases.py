@@ -26,13 +26,16 @@ class Case:
         The case's own, below that folder.
     dataset : str or None
     source : str or None
-        The source whose feature matrices its initializer draws from.
+        The place of the source whose feature matrices its initializer draws from.
+    split : int or None
+        The seed that divides training and validation images; None for the division in the dataset's file.
     """
 
     results: str
     place: str
     dataset: str | None
     source: str | None = None
+    split: int | None = None
 
     @property
     def pixels_at_once(self) -> int:
@@ -47,7 +50,7 @@ class Case:
     @property
     def features_file(self) -> str | list[str]:
         """The feature matrices of the source, if there is one."""
-        return f"{self.results}/sources/{self.source}/features.h5" if self.source else []
+        return f"{self.results}/{self.source}/features.h5" if self.source else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,11 @@ from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
+from ansatz.workflow.configuration.sources import Source
 from ansatz.workflow.configuration.training import TrainingSection
 
 IMAGENET_CLASSES = 1000
+SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
 NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
 CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
 PIXEL = (
@@ -46,22 +48,34 @@ class Plan:
 
     # --------------------------------------------------------------------------------------------- the cases
     def _sources(self) -> Iterator[Training]:
-        for name, source in self.configuration.sources.items():
-            if source.train:
-                network = self._network_of(source.train.network)
+        for name, source, run_seed in self._instances():
+            if train := source.train:
+                network, place = self._network_of(train.network), source_place(name, run_seed)
+                seed = train.seed + (0 if run_seed is None else SOURCES + run_seed)
                 yield Training(
                     results=self.results,
-                    place=f"sources/{name}",
-                    run={"source": name, "dataset": source.train.dataset, "seed": source.train.seed},
-                    dataset=source.train.dataset,
+                    place=place,
+                    run={"source": place.removeprefix("sources/"), "dataset": train.dataset, "seed": seed},
+                    dataset=train.dataset,
                     network=network.builder,
                     images=self._images(network),
-                    **self._initializer(source.train.initializer),
-                    training=self._training(source.train.training),
-                    seed=source.train.seed,
-                    title=f"sources.{name}.train",
+                    **self._initializer(train.initializer, run_seed),
+                    training=self._training(train.training),
+                    seed=seed,
+                    split=self._split(run_seed),
+                    title=f"{place.replace('/', '.')}.train",
                     parts=["train"],
                 )
+
+    def _instances(self) -> Iterator[tuple[str, Source, int | None]]:
+        """Yield each source by name, with each seed of runs that have one of their own, and None for the shared one."""
+        for name, source in self.configuration.sources.items():
+            yield from ((name, source, seed) for seed in [None, *self._own_seeds(source)])
+
+    def _own_seeds(self, source: Source) -> list[int]:
+        """Return the seeds of the runs for which a source is made anew; convolutions alone are always the same."""
+        study = self.configuration.initialization
+        return study.all_seeds if study and study.source_seed == "run" and source.dataset else []
 
     def _study(self) -> Iterator[Training]:
         yield from chain.from_iterable(tuning.trainings for tuning in self.tunings.values())
@@ -107,10 +121,11 @@ class Plan:
             dataset=dataset,
             network=study.network.builder,
             images=self._images(study.network),
-            **self._initializer(initializer),
+            **self._initializer(initializer, seed),
             training=training,
             tuning=tuning.place if tuning else None,
             seed=seed,
+            split=self._split(seed),
             title="/".join(map(str, (run | {"seed": seed}).values())),
             parts=["train", "validation", *([] if learning_rate else ["test"])],
             evaluate="best",
@@ -150,12 +165,12 @@ class Plan:
                 )
 
     def _source_matrices(self) -> Iterator[Extraction]:
-        for name, source in self.configuration.sources.items():
-            settings = source.settings
+        for name, source, run_seed in self._instances():
+            settings, place = source.settings, source_place(name, run_seed)
             classes = None
             if source.train:
                 network = self._network_of(source.train.network)
-                weights, origin = f"{self.results}/sources/{name}/weights.pt", source.train.dataset
+                weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
             elif source.torchvision:
                 network = None
                 weights, origin, classes = self.fetched(settings.weights), settings.weights, IMAGENET_CLASSES
@@ -164,13 +179,14 @@ class Plan:
                 weights, origin, classes = settings.path, settings.path, settings.classes
             yield Extraction(
                 results=self.results,
-                place=f"sources/{name}/features",
+                place=f"{place}/features",
                 dataset=source.dataset,
                 network=network.builder if network else torchvision_network(settings.weights),
                 images=self._images(network) if network else self._imagenet_images(settings.image_size),
                 weights=weights,
                 description=f"{source.kind} {origin}",
                 classes=classes,
+                split=self._split(run_seed),
             )
 
     def _network_matrices(self) -> Iterator[Extraction]:
@@ -336,12 +352,21 @@ class Plan:
     def _estimation(self) -> Options:
         return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
 
-    def _initializer(self, choice: Choice | None) -> Options:
-        """Return the initializer as scripts take it, and the source it draws from."""
+    def _split(self, run_seed: int | None) -> int | None:
+        """Return the seed that divides training and validation images; None for the division in the file."""
+        study = self.configuration.initialization
+        return run_seed if study and study.split == "run" else None
+
+    def _initializer(self, choice: Choice | None, run_seed: int | None = None) -> Options:
+        """Return the initializer as scripts take it, and the source it draws from: that of the run's seed, if any."""
         if choice is None:
             return {"initializer": NO_INITIALIZER, "source": None}
-        source, study = self.configuration.source_of(choice), self.configuration.initialization
-        covariance = {"scaling": study.covariance_scaling, "layers": study.layers} if source and study else {}
+        name, study = self.configuration.source_of(choice), self.configuration.initialization
+        covariance, source = {}, None
+        if name:
+            own = self._own_seeds(self.configuration.sources[name])
+            source = source_place(name, run_seed if run_seed in own else None)
+            covariance = {"scaling": study.covariance_scaling, "layers": study.layers} if study else {}
         return {
             "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
             "source": source,
@@ -351,6 +376,11 @@ class Plan:
 def torchvision_network(weights: str) -> Options:
     """Return what torchvision's network of these weights is built from."""
     return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+
+
+def source_place(name: str, run_seed: int | None) -> str:
+    """Return the place of a source: of the one for runs with this seed, or of the one that is shared."""
+    return f"sources/{name}" if run_seed is None else f"sources/{name}/seed{run_seed}"
 
 
 def tuning_place(dataset: str, initializer: Choice) -> str:

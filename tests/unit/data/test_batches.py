@@ -102,6 +102,7 @@ def test_images_stay_mapped_from_their_file(tmp_path):
         std=np.ones(3),
         pool=part(6),
         split={"train": np.array([4, 1, 5]), "validation": np.array([0, 2])},
+        official_split=False,
         test=part(2, seed=1),
         provenance={},
     )

@@ -26,11 +26,9 @@ LAYERS = ("features.8", "features.0", "features.10", "features.5")  # in no alph
 def a_dataset(path, n=10):
     part = Part(RNG.integers(0, 256, (n, 3, 32, 32), np.uint8), RNG.integers(0, 2, n))
     split = {"train": np.arange(n - 2), "validation": np.arange(n - 2, n)}
-    statistics = {"mean": np.ones(3), "std": np.ones(3)}
+    about = {"classes": ["a", "b"], "mean": np.ones(3), "std": np.ones(3), "official_split": False}
     test = part.subset(np.array([2, 0]))
-    write_dataset(
-        path, name="x", classes=["a", "b"], pool=part, split=split, test=test, provenance={"seed": 3}, **statistics
-    )
+    write_dataset(path, name="x", pool=part, split=split, test=test, provenance={"seed": 3}, **about)
     return part
 
 

@@ -32,3 +32,51 @@ def megabytes(**changes):
 )
 def test_jobs_request_memory_for_what_the_configuration_lets_them_take(changes, expected):
     assert megabytes(**changes) == expected
+
+
+def planned(**changes):
+    """Return the plan of a study with two seeds that draws from a source trained on the same images."""
+    study = STUDY | {"seeds": [3, 4], "split": "run", "source_seed": "run"} | changes
+    return Plan(load(configuration(initialization=study)), "results/test")
+
+
+def test_the_source_of_a_seed_never_sees_the_validation_images_of_that_seed():
+    """Run, source and extraction divide the images alike, and only the run reads more than the training images."""
+    plan = planned()
+    for seed in (3, 4):
+        run = plan.trainings[f"initialization/runs/digits/nfm/seed{seed}"]
+        source = plan.trainings[f"sources/mine/seed{seed}"]
+        extraction = plan.extractions[f"sources/mine/seed{seed}/features"]
+        assert run.split == source.split == extraction.split == seed
+        assert source.parts == ["train"]
+        assert run.features_file == f"results/test/{extraction.place}.h5"
+        assert extraction.weights == f"results/test/{source.place}/weights.pt"
+    assert len({plan.trainings[f"sources/mine/seed{seed}"].seed for seed in (3, 4)} - {3, 4}) == 2
+
+
+def test_sources_and_splits_may_be_shared():
+    plan = planned(source_seed="shared", split="shared")
+    runs = [plan.trainings[f"initialization/runs/digits/nfm/seed{seed}"] for seed in (3, 4)]
+    assert {run.features_file for run in runs} == {"results/test/sources/mine/features.h5"}
+    assert {run.split for run in runs} == {None}
+    assert "sources/mine/seed3" not in plan.trainings
+
+
+def test_tuning_has_sources_of_its_own_seeds():
+    training = {"epochs": 2, "batch_size": 16}
+    plan = planned(tuning={"learning_rates": [0.1], "seeds": [9]}, training=training)
+    tried = plan.trainings["initialization/tuning/digits/nfm/0.1/seed9"]
+    assert tried.features_file == "results/test/sources/mine/seed9/features.h5"
+    assert tried.split == 9
+    assert tried.parts == ["train", "validation"]
+
+
+def test_a_chain_of_sources_stays_with_one_seed():
+    first = {"train": {"dataset": "digits", "training": {"batch_size": 16}}}
+    second = {"train": first["train"] | {"initializer": "nfm@first"}}
+    study = STUDY | {"initializers": ["nfm@second"], "split": "run", "source_seed": "run"}
+    plan = Plan(load(configuration(sources={"first": first, "second": second}, initialization=study)), "results/test")
+    run = plan.trainings["initialization/runs/digits/nfm@second/seed0"]
+    source = plan.trainings["sources/second/seed0"]
+    assert run.features_file == "results/test/sources/second/seed0/features.h5"
+    assert source.features_file == "results/test/sources/first/seed0/features.h5"

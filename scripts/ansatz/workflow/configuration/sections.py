@@ -36,6 +36,9 @@ WITHOUT_SOURCE = [
 ]  # what is compared by default
 
 
+SeedOf = Literal["run", "shared"]
+
+
 def initializers(*names: str) -> list[Choice]:
     """Return initializers without options."""
     return [Choice(kind="initializer", name=name) for name in names]
@@ -80,6 +83,16 @@ class Initialization(Section):
     tuning: Tuning | None = Field(
         None, description="A learning rate for each dataset and initializer; null is that of `training` for all."
     )
+    split: Annotated[SeedOf, OneOf()] = Field(
+        "run",
+        description="Which images are validated on, where the dataset does not say so: run draws them anew for each "
+        "seed, so that intervals contain this variance; shared takes the same ones for all.",
+    )
+    source_seed: Annotated[SeedOf, OneOf()] = Field(
+        "run",
+        description="Which networks feature matrices come from: run has a source for each seed, which never reads the "
+        "images that the run validates on; shared has one for all.",
+    )
     covariance_scaling: Annotated[Literal["trace", "released"], OneOf()] = Field(
         "trace",
         description="How feature matrices are scaled to covariances of filters; trace is ours, released is that of the "
@@ -90,6 +103,11 @@ class Initialization(Section):
         description="Layer of the network: layer of the source that it draws from, where the shapes of patches do not "
         "decide it.",
     )
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of the study, and those that learning rates are chosen with."""
+        return [*self.seeds, *(self.tuning.seeds if self.tuning else ())]
 
     @model_validator(mode="after")
     def _check_tuning(self) -> "Initialization":

@@ -29,6 +29,7 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
                 "alone; AGOP takes a whole network: give its classes and dataset"
             )
     yield from _same_source(configuration)
+    yield from _seen_validation(configuration)
     yield from _circles(configuration)
 
 
@@ -55,6 +56,19 @@ def _same_source(configuration: Configuration) -> Iterator[str]:
                 yield (
                     f"initialization.initializers.{position}: {choices[position].label} is the same as {first.label}, "
                     "as there is one source"
+                )
+
+
+def _seen_validation(configuration: Configuration) -> Iterator[str]:
+    """Yield a source that reads images which runs of the study validate on."""
+    study = configuration.initialization
+    if study and (study.split, study.source_seed) == ("run", "shared"):
+        for name in dict.fromkeys(filter(None, map(configuration.source_of, study.initializers))):
+            dataset = configuration.sources[name].dataset
+            if dataset in (study.datasets or configuration.datasets):
+                yield (
+                    f"initialization.source_seed: shared, but the source {name} reads images of {dataset} that runs "
+                    "validate on, as split is run; set both to run, or both to shared"
                 )
 
 
