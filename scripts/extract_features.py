@@ -15,15 +15,15 @@ from ansatz.provenance import provenance
 with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     files, params = snakemake.input, snakemake.params
     data = read_split(files.dataset, ["train"], params.split) if files.dataset else None
-    start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
+    device = take_device(**params.device, threads=snakemake.threads)
+    images = on_device(data, **params.images, device=device)["train"] if data else None
+    start = {"initializer": params.initializer, "features": files.features, "images": images}
     classes = params.classes or (len(data.classes) if data else 2)  # of convolutions alone, any number of logits
     network = initial_network(params.network, classes, seed=params.seed, **start)
     if files.weights:
         load_weights(network, files.weights, convolutions_alone=data is None)
-    device = take_device(**params.device, threads=snakemake.threads)
     matrices, estimated = {"nfm": nfm(network.to(device))}, {}
     if data:
-        images = on_device(data, **params.images, device=device)["train"]
         matrices["agop"] = agop_over(network, images, params.sample_size, **params.estimator)
         probes = params.estimator["probes"]
         estimated = {"images": min(params.sample_size, len(images)), "images_of": data.name}

@@ -20,12 +20,12 @@ with job(snakemake.log[0], definitions=files.definitions):
     data = read_split(files.dataset, params.parts, params.split)
     training = params.training | (read_json(files.chosen) if files.chosen else {})  # with the learning rate of a choice
     settings = {**dict(params), "training": training}
-    start = {"initializer": params.initializer, "features": files.features, "image_size": params.images["size"]}
+    device = take_device(**params.device, threads=snakemake.threads)
+    images = on_device(data, **params.images, device=device)
+    start = {"initializer": params.initializer, "features": files.features, "images": images["train"]}
     network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
     key = {"code": [*files.library, *files.definitions]}
     checkpoint = Checkpoint.of(params.checkpoint, network, settings, data.fingerprint, **key)
-    device = take_device(**params.device, threads=snakemake.threads)
-    images = on_device(data, **params.images, device=device)
     snapshots = Snapshots.of(network, images, **params.snapshots) if params.snapshots else None
     where = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
     trainer = Trainer(network, images, TrainingConfig(**training), seed=params.seed, snapshots=snapshots, **where)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ansatz import registry
+from ansatz.data.batches import Tensors
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.initializers.initialize import initialize
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
@@ -15,6 +16,7 @@ CHANNELS, SIDE = 2, 3  # of patches, per group
 PATCH = CHANNELS * SIDE**2
 FILTERS = 20_000
 NEEDS = ("nfm", "agop")
+IMAGES, IMAGE_SIDE = 300, 5  # more images than a batch has
 ERRORS = 5  # standard errors that a mean over filters may be away from its expectation
 
 
@@ -34,17 +36,37 @@ def source(groups=1, *, seed=0, trace=7.0):
     return {kind: {"0": matrix()} for kind in NEEDS}
 
 
+def images(groups=1, seed=0):
+    """Return images whose patches have a mean, and channels that depend on each other."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(IMAGES, groups * CHANNELS, IMAGE_SIDE, IMAGE_SIDE, generator=generator) + 0.5
+    x[:, 0] += x[:, -1]
+    return Tensors(x, torch.zeros(IMAGES, dtype=torch.int64), 2**30)
+
+
+class Twins(nn.Module):
+    """Two layers of the same shape, of which the second sees some of what the first puts out."""
+
+    def __init__(self, filters):
+        super().__init__()
+        self.first, self.second = layer(filters=filters), layer(filters=filters)
+
+    def forward(self, x):
+        return self.second(self.first(x)[:, :CHANNELS])
+
+
 def layer(groups=1, filters=FILTERS):
     with torch.random.fork_rng(devices=[]):  # constructing a layer draws its default weights
         return nn.Conv2d(groups * CHANNELS, groups * filters, SIDE, groups=groups)
 
 
-def filters_of(name, *, groups=1, filters=FILTERS, seed=0, matrices=None, scaling="trace", **options):
+def filters_of(name, *, groups=1, filters=FILTERS, seed=0, matrices=None, shown=None, scaling="trace", **options):
     """Return the filters, (groups, filters, patch), of a layer that an initializer has filled."""
     network = nn.Sequential(layer(groups, filters))
     with torch.no_grad():
         network[0].weight.fill_(math.nan)
-    initialize(network, name, seed=seed, options=options, matrices=matrices or source(groups), scaling=scaling)
+    given = {"matrices": matrices or source(groups), "images": shown or images(groups)}
+    initialize(network, name, seed=seed, options=options, scaling=scaling, **given)
     return network[0].weight.detach().reshape(groups, filters, PATCH)
 
 
@@ -66,7 +88,7 @@ def fills_every_entry_in_place(name, **options):
         weight, memory = convolution.weight, convolution.weight.data_ptr()
         with torch.no_grad():
             weight.fill_(math.nan)
-        initialize(network, name, seed=0, options=options, matrices=source(groups))
+        initialize(network, name, seed=0, options=options, matrices=source(groups), images=images(groups))
         assert convolution.weight is weight, "the parameter is replaced"
         assert weight.data_ptr() == memory, "the weight is replaced"
         assert weight.isfinite().all(), "entries are not filled, or not finite"
@@ -85,10 +107,10 @@ def is_drawn_from_its_generator(name, **options):
     again = filters_of(name, filters=8, seed=0, **options)
     assert torch.equal(first, again), "one seed gives different filters"
     assert not torch.equal(first, other), "another seed gives the same filters"
-    twins = nn.Sequential(layer(filters=8), layer(filters=8))
-    matrices = {kind: {"0": by_layer["0"], "1": by_layer["0"]} for kind, by_layer in source().items()}
-    initialize(twins, name, seed=0, options=options, matrices=matrices)
-    assert not torch.equal(twins[0].weight, twins[1].weight), "two layers have the same filters"
+    twins = Twins(filters=8)
+    matrices = {kind: dict.fromkeys(("first", "second"), by_layer["0"]) for kind, by_layer in source().items()}
+    initialize(twins, name, seed=0, options=options, matrices=matrices, images=images())
+    assert not torch.equal(twins.first.weight, twins.second.weight), "two layers have the same filters"
 
 
 def has_mean_zero(name, **options):
@@ -116,11 +138,11 @@ def has_the_covariance_that_it_declares(name, **options):
 
 
 def reads_only_what_it_declares(name, **options):
-    """The function takes a covariance exactly if it needs one; filters depend on that kind of matrix and no other."""
+    """The function takes exactly what it declares; filters depend on that kind of matrix, and on images, or do not."""
     properties = declared(name)
     parameters = inspect.signature(registry.find("initializer", name).object).parameters.values()
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    expected = 2 + (properties["needs"] is not None) + properties["needs_position"]
+    expected = 2 + sum(bool(properties[key]) for key in properties if key.startswith("needs"))
     assert len(positional) == expected, f"takes {', '.join(positional)}, but what it declares is {expected} arguments"
     assert not any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters), "takes undeclared arguments"
     reference = filters_of(name, filters=8, **options)
@@ -128,6 +150,8 @@ def reads_only_what_it_declares(name, **options):
         matrices = source() | {kind: source(seed=1)[kind]}
         depends = not torch.equal(filters_of(name, filters=8, matrices=matrices, **options), reference)
         assert depends == (kind == properties["needs"]), f"depends on the {kind}: {depends}"
+    depends = not torch.equal(filters_of(name, filters=8, shown=images(seed=1), **options), reference)
+    assert depends == properties["needs_images"], f"depends on images: {depends}"
 
 
 CHECKS = (

@@ -24,6 +24,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from ansatz.declarations import LIBRARY, PACKAGES, SET_BY_THE_JOB, Definition, Option, definitions_in, registered_name
 from ansatz.errors import UserError, suggesting
 
+LSUV = "+lsuv"  # follows an initializer whose filters are to be scaled: nfm+lsuv, nfm@imagenet+lsuv
+
 Defined = TypeVar("Defined", bound=Callable[..., Any])
 Made = TypeVar("Made")
 
@@ -85,23 +87,31 @@ def initializer(
     needs: Literal["nfm", "agop"] | None = None,
     scale: Literal["unit", "kaiming"] = "unit",
     needs_position: bool = False,
+    needs_groups: bool = False,
+    needs_images: bool = False,
 ) -> Any:
     """Register an initializer: ``(weight, generator, *, options)`` fills one layer's weight in place.
+
+    What it needs besides follows the generator, in the order of these keywords.
 
     Parameters
     ----------
     name : str, optional
         As for every kind: its name, where it is not the function's or, in lower case, the class's.
     needs : {"nfm", "agop"}, optional
-        The feature matrix that it draws from; it then is ``(weight, generator, covariance, *, options)``, with the
-        covariance a `FeatureMatrix` in the configured scaling.
+        The feature matrix that it draws from: a `FeatureMatrix`, the covariance, in the configured scaling.
     scale : {"unit", "kaiming"}
         What that covariance is scaled to: trace 1, or the trace 2 of Kaiming-normal filters.
     needs_position : bool
-        Whether the layer's position, counted from 0, is the next argument.
+        Whether it takes the layer's position, counted from 0.
+    needs_groups : bool
+        Whether it takes the number of groups among which the convolution's channels and filters are divided.
+    needs_images : bool
+        Whether it takes the layer's `LayerInputs`: what the layers before it, which are initialized already, make of a
+        batch of training images.
     """
     declared = {"name": name, "needs": needs, "scale": scale, "needs_position": needs_position}
-    return _decorator("initializer", defined, declared)
+    return _decorator("initializer", defined, declared | {"needs_groups": needs_groups, "needs_images": needs_images})
 
 
 def network(defined: Any = None, *, name: str | None = None) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ansatz.data.batches import Images
 from ansatz.features.stored import read_matrices
 from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
@@ -18,7 +19,7 @@ def initial_network(
     initializer: Mapping[str, Any],
     *,
     seed: int,
-    image_size: int,
+    images: Images | None,
     features: str | Path | None = None,
 ) -> nn.Module:
     """Build a network and initialize it.
@@ -32,8 +33,8 @@ def initial_network(
         Its ``name`` (None for PyTorch's default), its ``options``, and for ``covariance`` further keywords of
         `ansatz.initializers.initialize.initialize`.
     seed : int
-    image_size : int
-        Side of the images that it is to take.
+    images : Images or None
+        The training images that it is to take; read only by an initializer that needs images. None if it is to take none.
     features : path, optional
         The ``features.h5`` of the source that the initializer draws from.
 
@@ -43,8 +44,9 @@ def initial_network(
         If the network does not map such images to one logit per class.
     """
     built = build(**network, classes=classes, seed=seed)
-    check_logits(built, classes, channels=network["in_channels"], size=image_size)
+    if images is not None:
+        check_logits(built, classes, channels=network["in_channels"], size=images.size)
     matrices = read_matrices(features) if features else None
     name, options, covariance = (initializer[key] for key in ("name", "options", "covariance"))
-    initialize(built, name, seed=seed, options=options, matrices=matrices, **covariance)
+    initialize(built, name, seed=seed, options=options, matrices=matrices, images=images, **covariance)
     return built

@@ -7,12 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from ansatz.data.batches import Images
 from ansatz.errors import UserError
+from ansatz.features.inputs import LayerInputs
 from ansatz.features.matching import match
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
+from ansatz.initializers.unit_variance import unit_variance_
 from ansatz.networks.layers import conv_layers, patch_shape
-from ansatz.registry import Registered, find
+from ansatz.registry import LSUV, Registered, find
 from ansatz.seeds import derive_seed
 
 
@@ -26,6 +29,7 @@ def initialize(
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None = None,
     scaling: str = "trace",
     layers: Mapping[str, str] | None = None,
+    images: Images | None = None,
 ) -> None:
     """Fill the weights of all convolutions of a network in place, and set their biases to 0.
 
@@ -34,7 +38,8 @@ def initialize(
     network : nn.Module
         On the CPU.
     name : str or None
-        A registered initializer; None leaves the network as it is.
+        A registered initializer; None leaves the network as it is. With ``+lsuv``, as in ``"nfm+lsuv"``, the filters of
+        each layer are scaled to outputs of variance 1.
     seed : int
         The seed of the run, from which each layer's random stream is derived.
     options : mapping, optional
@@ -45,29 +50,39 @@ def initialize(
         One of `ansatz.initializers.scaling.COVARIANCE_SCALINGS`.
     layers : mapping of str to str, optional
         Layer -> layer of the source to draw from, where `ansatz.features.matching.match` cannot decide.
+    images : Images, optional
+        The training images, required by initializers that need images, and read by no others. Layers are filled in
+        their order, so that each sees what the layers before it make of a batch.
 
     Raises
     ------
     UserError
-        If the initializer draws from feature matrices that are missing or zero, a layer has no counterpart in the
-        source, or the initializer returns a tensor instead of filling the weight.
+        If the initializer draws from feature matrices that are missing or zero, or needs images and there are none; if
+        a layer has no counterpart in the source; or if the initializer returns a tensor instead of filling the weight.
     """
     if name is None:
         return
-    initializer = find("initializer", name)
+    initializer, scaled = find("initializer", name.removesuffix(LSUV)), name.endswith(LSUV)
     covariances = _covariances(initializer, conv_layers(network), matrices, scaling, layers)
+    if (scaled or initializer.declared.get("needs_images")) and images is None:
+        raise UserError(f"initializer: {name} needs a batch of training images, but there are none")
     for position, (layer, conv) in enumerate(conv_layers(network).items()):
-        generator = torch.Generator().manual_seed(derive_seed(seed, "filters", position))
-        arguments: list[Any] = [conv.weight, generator]
-        if initializer.declared["needs"]:
-            arguments.append(covariances[layer])
-        if initializer.declared["needs_position"]:
-            arguments.append(position)
-        returned = initializer.object(*arguments, **(options or {}))
-        if isinstance(returned, torch.Tensor) and returned is not conv.weight:
-            raise UserError(f"initializer {name}: returned a tensor; it must fill the given weight in place")
         if conv.bias is not None:
             conv.bias.zero_()
+        inputs = LayerInputs(network, layer, images, seed) if images is not None else None
+        arguments = {
+            "needs": covariances.get(layer),
+            "needs_position": position,
+            "needs_groups": conv.groups,
+            "needs_images": inputs,
+        }  # in the order in which the function takes those that it declares
+        declared = [argument for keyword, argument in arguments.items() if initializer.declared.get(keyword)]
+        generator = torch.Generator().manual_seed(derive_seed(seed, "filters", position))
+        returned = initializer.object(conv.weight, generator, *declared, **(options or {}))
+        if isinstance(returned, torch.Tensor) and returned is not conv.weight:
+            raise UserError(f"initializer {name}: returned a tensor; it must fill the given weight in place")
+        if scaled and inputs:
+            unit_variance_(conv.weight, inputs)
 
 
 def _covariances(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from ansatz.registry import LSUV
 from ansatz.workflow.closure import definitions
 
 Options = dict[str, Any]
@@ -194,7 +195,7 @@ def _network(network: Options) -> tuple[str, str]:
 
 
 def _initializer(initializer: Options) -> tuple[str, str]:
-    return "initializer", initializer["name"] or ""
+    return "initializer", (initializer["name"] or "").removesuffix(LSUV)
 
 
 Kind = TypeVar("Kind", bound=Case)

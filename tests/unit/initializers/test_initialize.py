@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ansatz import registry
-from ansatz.data.batches import Images, on_device
+from ansatz.data.batches import Images, Tensors, on_device
 from ansatz.errors import UserError
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.files.dataset import Dataset, Part
@@ -18,7 +18,7 @@ from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
 from ansatz.training.config import TrainingConfig
 from ansatz.training.trainer import Trainer
-from initializer_checks import ERRORS, FILTERS, PATCH, covariance_errors, filters_of, source
+from initializer_checks import ERRORS, FILTERS, NEEDS, PATCH, covariance_errors, filters_of, source
 
 FAN_IN, FAN_OUT = PATCH, 9 * FILTERS
 VARIANCES = {
@@ -93,7 +93,8 @@ def network_for(name, seed=3):
         layer: FeatureMatrix(conv.weight.detach().flatten(1)[None], tuple(conv.weight.shape[1:]))
         for layer, conv in conv_layers(network).items()
     }
-    initialize(network, name, seed=seed, matrices={"nfm": matrices, "agop": matrices})
+    images = Tensors(torch.randn(8, 3, 32, 32), torch.zeros(8, dtype=torch.int64), 2**30)
+    initialize(network, name, seed=seed, matrices=dict.fromkeys(NEEDS, matrices), images=images)
     return network
 
 

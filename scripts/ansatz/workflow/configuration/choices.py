@@ -30,6 +30,7 @@ class Choice(BaseModel):
     Attributes
     ----------
     kind, name : str
+        The name of an initializer ends in `LSUV` where its filters are to be scaled.
     source : str or None
         The source that an initializer draws from, where it is named: ``nfm@imagenet``.
     options : dict of str to Any
@@ -46,7 +47,8 @@ class Choice(BaseModel):
     @property
     def key(self) -> str:
         """How the configuration writes the name: with the source, where one is named."""
-        return f"{self.name}@{self.source}" if self.source else self.name
+        registered = self.name.removesuffix(registry.LSUV)
+        return f"{registered}@{self.source}{self.name.removeprefix(registered)}" if self.source else self.name
 
     @property
     def label(self) -> str:
@@ -56,7 +58,7 @@ class Choice(BaseModel):
     @property
     def definition(self) -> registry.Definition:
         """What the registry says of it."""
-        return registry.define(self.kind, self.name)
+        return registry.define(self.kind, self.name.removesuffix(registry.LSUV))
 
     @property
     def needs(self) -> str | None:
@@ -108,7 +110,8 @@ class Chosen:
         if isinstance(value, Mapping) and len(value) != 1:
             raise mistake(f"{shown(value)} does not fit; give one name with its options: {EXAMPLES[self.kind]}")
         (key, settings), *_ = value.items() if isinstance(value, Mapping) else [(value, {})]
-        name, at_sign, source = key.partition("@") if self.kind == "initializer" else (key, "", "")
+        written, plus, scale = key.partition("+") if self.kind == "initializer" else (key, "", "")
+        name, at_sign, source = written.partition("@") if self.kind == "initializer" else (key, "", "")
         names = registry.definitions(self.kind)
         if name not in names:
             raise mistake(none_of(name, names))
@@ -116,6 +119,8 @@ class Chosen:
             raise mistake(f"{key!r} does not fit; {name} draws from no feature matrices, and so from no source")
         if at_sign and not source:
             raise mistake(f"{key!r} does not fit; it takes the name of a source after @")
+        if plus and plus + scale != registry.LSUV:
+            raise mistake(f"{key!r} does not fit; only lsuv follows +, and nothing follows it: nfm@imagenet+lsuv")
         settings = {} if settings is None else settings
         if not isinstance(settings, Mapping):
             raise at((key,), f"{shown(settings)} is not a mapping of options to values")
@@ -126,7 +131,7 @@ class Chosen:
                 options.check_required(name, available, settings)
         except (PydanticCustomError, ValidationError) as error:
             raise under(key, error) from None
-        choice = Choice(kind=self.kind, name=name, source=source or None, options=checked)
+        choice = Choice(kind=self.kind, name=name + plus + scale, source=source or None, options=checked)
         if len(choice.label) > LONGEST:
             raise at((key,), f"the options are too long for a path; {choice.label[:40]}... has more than {LONGEST}")
         return choice

@@ -1,5 +1,6 @@
 """The JSON Schema of the configuration, with which editors complete and check a file."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,9 @@ def _choice(kind: str) -> dict[str, Any]:
     registered = registry.definitions(kind)
     from_source = [name for name, definition in registered.items() if definition.declared.get("needs")]
     names: list[dict[str, Any]] = [{"enum": list(registered)}]
-    pattern = f"^({'|'.join(from_source)})@[A-Za-z0-9][A-Za-z0-9_-]*$"
+    scaled = re.escape(registry.LSUV)
+    source = rf"({'|'.join(from_source)})@[A-Za-z0-9][A-Za-z0-9_-]*({scaled})?"
+    pattern = rf"^({source}|({'|'.join(registered)}){scaled})$"
     mapping = {
         "type": "object",
         "minProperties": 1,
@@ -66,7 +69,7 @@ def _choice(kind: str) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {name: _options_of(definition) for name, definition in registered.items()},
     }
-    if from_source:
+    if kind == "initializer":
         names.append({"type": "string", "pattern": pattern})
         mapping["patternProperties"] = {pattern: {"type": ["object", "null"]}}
     return {"anyOf": [*names, mapping]}

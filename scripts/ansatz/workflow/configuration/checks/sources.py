@@ -21,7 +21,7 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
         elif choice.source and choice.source not in names:
             yield f"{key}: {choice.key!r}: the source {none_of(choice.source, names)}"
         elif not choice.source and len(names) > 1:
-            written = joined((f"{choice.name}@{name}" for name in names), "or")
+            written = joined((choice.model_copy(update={"source": name}).key for name in names), "or")
             yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
         elif choice.needs == "agop" and not configuration.sources[choice.source or names[0]].dataset:
             yield (

@@ -1,0 +1,42 @@
+"""Protocols: what besides the configuration decides how the study is run."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ProtocolName = Literal["ansatz", "released"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol of the study.
+
+    Attributes
+    ----------
+    scaling : str
+        How feature matrices become covariances of filters: one of `ansatz.initializers.scaling.COVARIANCE_SCALINGS`.
+    head : dict or None
+        ``outputs``, the number of logits of each network whatever the dataset, and ``std``, the standard deviation of
+        the linear layers' weights, whose biases are 0. None for a logit per class, and PyTorch's default.
+    sample_size : int or None
+        Number of images over which the AGOP of sources is computed; None for that of the configuration.
+    estimator : dict
+        How it differs from what the configuration says.
+    """
+
+    scaling: str = "trace"
+    head: dict[str, Any] | None = None
+    sample_size: int | None = None
+    estimator: dict[str, Any] = field(default_factory=dict)
+
+
+PROTOCOLS: dict[ProtocolName, Protocol] = {
+    "ansatz": Protocol(),
+    # As in the study's code: torchvision's VGG11 keeps its 1000 outputs and its own classifier for every dataset; AGOP is
+    # the sum over 11 images and the first 10 logits.
+    "released": Protocol(
+        scaling="released",
+        head={"outputs": 1000, "std": 0.01},
+        sample_size=11,
+        estimator={"probes": None, "outputs": 10, "reduction": "sum"},
+    ),
+}

@@ -1,0 +1,64 @@
+"""Initializers in the configuration: how they are written, what they need, and what is refused."""
+
+import jsonschema
+import pytest
+
+from ansatz.workflow.configuration.documentation import json_schema
+from ansatz.workflow.configuration.loading import load
+from ansatz.workflow.plan import Plan
+from configurations import TRAIN, configuration, kernels, refusal, study
+
+FIRST = "config.initialization.initializers.0: "
+MISTAKES = {
+    "unknown scale": (
+        study(initializers=["nfm+lsvu"]),
+        f"{FIRST}'nfm+lsvu' does not fit; only lsuv follows +, and nothing follows it: nfm@imagenet+lsuv",
+    ),
+    "scale before the source": (study(initializers=["nfm+lsuv@mine"]), f"{FIRST}'nfm+lsuv@mine' does not fit; only"),
+    "scale without a name": (study(initializers=["nfm+"]), f"{FIRST}'nfm+' does not fit; only lsuv follows +"),
+    "scale of an unknown initializer": (study(initializers=["nmf+lsuv"]), f"{FIRST}'nmf' is none of "),
+    "scale of a machine": (kernels(machines=["cntk+lsuv"]), "'cntk+lsuv' is none of "),
+    "scale listed twice": (
+        study(initializers=["nfm+lsuv", {"nfm+lsuv": {}}]),
+        "config.initialization.initializers: nfm+lsuv is listed twice",
+    ),
+    "scale with several sources": (
+        {"sources": {"a": TRAIN, "b": TRAIN}} | study(initializers=["nfm+lsuv"]),
+        f"{FIRST}'nfm+lsuv' may draw from several sources; write nfm@a+lsuv or nfm@b+lsuv",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_reported_in_one_line(changes, message):
+    assert message in refusal(configuration(**changes))
+
+
+def runs_of(*choices):
+    """Return the configuration and the trainings of its study."""
+    loaded = load(configuration(**study(initializers=list(choices))))
+    return loaded, [run for run in Plan(loaded, "results/test").trainings.values() if "initializer" in run.run]
+
+
+def test_any_initializer_can_be_scaled_with_one_spelling_in_labels():
+    choices = ["kaiming_normal+lsuv", "nfm@mine+lsuv", {"normal+lsuv": {"std": 0.1}}]
+    loaded, runs = runs_of(*choices)
+    chosen = loaded.initialization.initializers
+    assert [choice.label for choice in chosen] == ["kaiming_normal+lsuv", "nfm@mine+lsuv", "normal+lsuv_std-0.1"]
+    assert [loaded.source_of(choice) for choice in chosen] == [None, "mine", None]
+    assert loaded.as_configured()["initialization"]["initializers"] == choices
+    assert [run.initializer["name"] for run in runs] == ["kaiming_normal+lsuv", "nfm+lsuv", "normal+lsuv"]
+    assert runs[1].definitions == runs_of("nfm")[1][0].definitions
+
+
+def test_editors_know_what_follows_a_name():
+    schema = jsonschema.Draft202012Validator(json_schema())
+    for choice, fits in [
+        ("nfm+lsuv", True),
+        ("nfm@mine+lsuv", True),
+        ({"normal+lsuv": {"std": 0.1}}, True),
+        ({"nfm@mine+lsuv": {}}, True),
+        ("nfm+lsvu", False),
+        ("normal@mine+lsuv", False),
+    ]:
+        assert schema.is_valid(configuration(**study(initializers=[choice]))) == fits, choice
