@@ -1,11 +1,13 @@
 """Extract the feature matrices of every convolution of a network: NFM, and AGOP over patches if there are images."""
 
+from copy import deepcopy
+
 from ansatz.data.batches import on_device
 from ansatz.data.splits import read_split
 from ansatz.devices import take_device
 from ansatz.features.agop import agop_over
 from ansatz.features.alignment import correlation
-from ansatz.features.matrix import nfm
+from ansatz.features.matrix import centred_nfm, nfm
 from ansatz.features.stored import write_matrices
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
@@ -20,6 +22,7 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     start = {"initializer": params.initializer, "features": files.features, "images": images}
     classes = params.classes or (len(data.classes) if data else 2)  # of convolutions alone, any number of logits
     network = initial_network(params.network, classes, seed=params.seed, **start)
+    initial = deepcopy(network) if files.weights and params.initializer["name"] else None
     if files.weights:
         load_weights(network, files.weights, convolutions_alone=data is None)
     matrices, estimated = {"nfm": nfm(network.to(device))}, {}
@@ -30,5 +33,7 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
         estimated["estimator"] = f"{probes} probes" if probes else "exact"
         for layer, matrix in matrices["nfm"].items():
             log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
+    if initial:
+        matrices["centred_nfm"] = centred_nfm(network.cpu(), initial)
     made = provenance(**dict(params))
     write_matrices(snakemake.output.features, network, matrices, source=params.source, **estimated, provenance=made)

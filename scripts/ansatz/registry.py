@@ -84,8 +84,9 @@ def initializer(
     defined: Any = None,
     *,
     name: str | None = None,
-    needs: Literal["nfm", "agop"] | None = None,
-    scale: Literal["unit", "kaiming"] = "unit",
+    needs: Literal["nfm", "agop", "centred_nfm"] | None = None,
+    scale: Literal["unit", "kaiming"] | None = "unit",
+    shuffled: bool = False,
     needs_position: bool = False,
     needs_groups: bool = False,
     needs_images: bool = False,
@@ -98,10 +99,13 @@ def initializer(
     ----------
     name : str, optional
         As for every kind: its name, where it is not the function's or, in lower case, the class's.
-    needs : {"nfm", "agop"}, optional
+    needs : {"nfm", "agop", "centred_nfm"}, optional
         The feature matrix that it draws from: a `FeatureMatrix`, the covariance, in the configured scaling.
-    scale : {"unit", "kaiming"}
-        What that covariance is scaled to: trace 1, or the trace 2 of Kaiming-normal filters.
+    scale : {"unit", "kaiming"} or None
+        What that covariance is scaled to: trace 1, or the trace 2 of Kaiming-normal filters. None leaves it as it is:
+        the rows of an NFM's factor are then the filters of the source.
+    shuffled : bool
+        Whether the matrix is that of another layer of the source, with patches of the same shape.
     needs_position : bool
         Whether it takes the layer's position, counted from 0.
     needs_groups : bool
@@ -110,8 +114,9 @@ def initializer(
         Whether it takes the layer's `LayerInputs`: what the layers before it, which are initialized already, make of a
         batch of training images.
     """
-    declared = {"name": name, "needs": needs, "scale": scale, "needs_position": needs_position}
-    return _decorator("initializer", defined, declared | {"needs_groups": needs_groups, "needs_images": needs_images})
+    declared = {"name": name, "needs": needs, "scale": scale, "shuffled": shuffled}
+    declared |= {"needs_position": needs_position, "needs_groups": needs_groups, "needs_images": needs_images}
+    return _decorator("initializer", defined, declared)
 
 
 def network(defined: Any = None, *, name: str | None = None) -> Any:

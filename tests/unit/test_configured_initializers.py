@@ -6,7 +6,7 @@ import pytest
 from ansatz.workflow.configuration.documentation import json_schema
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.plan import Plan
-from configurations import TRAIN, configuration, kernels, refusal, study
+from configurations import CHECKPOINT, TRAIN, configuration, kernels, refusal, study
 
 FIRST = "config.initialization.initializers.0: "
 MISTAKES = {
@@ -26,7 +26,22 @@ MISTAKES = {
         {"sources": {"a": TRAIN, "b": TRAIN}} | study(initializers=["nfm+lsuv"]),
         f"{FIRST}'nfm+lsuv' may draw from several sources; write nfm@a+lsuv or nfm@b+lsuv",
     ),
+    "initial weights that are unknown": (
+        {"sources": {"own": CHECKPOINT}} | study(initializers=["nfm_centred"]),
+        f"{FIRST}'nfm_centred' subtracts the initial weights of its source, which are unknown of own; it takes ",
+    ),
+    "initial weights of another source": (
+        {"sources": {"mine": TRAIN, "own": CHECKPOINT}} | study(initializers=["nfm_centred@own+lsuv"]),
+        f"{FIRST}'nfm_centred@own+lsuv' subtracts the initial weights of its source, which are unknown of own",
+    ),
 }
+
+
+@pytest.fixture(autouse=True)
+def checkpoint(tmp_path, monkeypatch):
+    """Lay the file of the source `CHECKPOINT` where configurations are read."""
+    (tmp_path / CHECKPOINT["checkpoint"]["path"]).touch()
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES)
@@ -62,3 +77,14 @@ def test_editors_know_what_follows_a_name():
         ("normal@mine+lsuv", False),
     ]:
         assert schema.is_valid(configuration(**study(initializers=[choice]))) == fits, choice
+
+
+def test_initial_weights_are_known_of_a_source_that_is_trained_here():
+    """Its extraction starts from what its training starts from; that of other sources does not."""
+    trained = {"train": {"dataset": "digits", "initializer": "nfm@own", "seed": 7, "training": {"batch_size": 16}}}
+    sources = {"mine": trained, "own": CHECKPOINT}
+    plan = Plan(load(configuration(sources=sources, **study(initializers=["nfm_centred@mine"]))), "results/test")
+    training, extraction = plan.trainings["sources/mine"], plan.extractions["sources/mine/features"]
+    for key in ("initializer", "source", "seed", "network", "images"):
+        assert getattr(extraction, key) == getattr(training, key)
+    assert plan.extractions["sources/own/features"].initializer["name"] is None

@@ -1,9 +1,15 @@
 """Which layer of a source each layer of a network draws from."""
 
+import logging
 from collections.abc import Mapping
+
+import numpy as np
 
 from ansatz.errors import UserError
 from ansatz.features.matrix import Shape, shape_text
+from ansatz.seeds import derive_seed
+
+LOG = logging.getLogger(__name__)
 
 
 def match(
@@ -45,6 +51,33 @@ def match(
             raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
         matched[layer] = candidates[0]
     return matched
+
+
+def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) -> dict[str, str]:
+    """Match each layer of a network with another layer of the source, whose patches have the same shape.
+
+    Parameters
+    ----------
+    matched : mapping of str to str
+        Layer -> layer of the source, as `match` returns it.
+    source : mapping of str to tuple
+        The patch shape of each layer of the source.
+    seed : int
+
+    Returns
+    -------
+    dict of str to str
+        Each layer of the source is replaced by the next one of its shape, in a circle that the seed draws. A layer that
+        is the only one of its shape stays, which is logged.
+    """
+    rng = np.random.default_rng(derive_seed(seed, "shuffle"))
+    following: dict[str, str] = {}
+    for shape in dict.fromkeys(source.values()):
+        circle = rng.permutation([layer for layer in source if source[layer] == shape]).tolist()
+        following |= dict(zip(circle, circle[1:] + circle[:1], strict=True))
+    for layer in (layer for layer in matched.values() if following[layer] == layer):
+        LOG.info("%s keeps its own feature matrix: no other layer has patches of %s", layer, shape_text(source[layer]))
+    return {layer: following[source_layer] for layer, source_layer in matched.items()}
 
 
 def _listed(shapes: Mapping[str, Shape]) -> str:

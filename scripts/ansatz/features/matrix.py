@@ -59,8 +59,27 @@ class FeatureMatrix:
     def square_root(self) -> "FeatureMatrix":
         """Return ``M^(1/2)``: from ``F = U S V.T`` it is ``V S V.T``, so its thin factor is ``S^(1/2) V.T``."""
         _, s, vt = torch.linalg.svd(self.factor, full_matrices=False)  # (groups, r), (groups, r, patch)
-        error = math.nan if self.standard_error else 0.0
-        return replace(self, factor=s.sqrt().unsqueeze(2) * vt, standard_error=error)
+        return self._with(s.sqrt().unsqueeze(2) * vt)
+
+    def with_random_basis(self, generator: torch.Generator) -> "FeatureMatrix":
+        """Return a matrix with the same eigenvalues whose eigenvectors are random: of all bases alike."""
+        s = torch.linalg.svdvals(self.factor)  # (groups, r)
+        z = torch.randn(len(s), self.factor.shape[2], s.shape[1], generator=generator, dtype=s.dtype)
+        q, upper = torch.linalg.qr(z)  # (groups, patch, r), (groups, r, r)
+        basis = q * upper.diagonal(dim1=1, dim2=2).sign().unsqueeze(1)  # else QR prefers some (Mezzadri 2007)
+        return self._with(s.unsqueeze(2) * basis.mT)
+
+    def with_flat_spectrum(self) -> "FeatureMatrix":
+        """Return a matrix with the same eigenvectors, rank and trace whose eigenvalues are all equal, or zero."""
+        _, s, vt = torch.linalg.svd(self.factor, full_matrices=False)  # (groups, r), (groups, r, patch)
+        rounding = max(self.factor.shape[1:]) * torch.finfo(s.dtype).eps
+        kept = s > rounding * s.amax(1, keepdim=True)  # as `torch.linalg.matrix_rank` counts them
+        equal = (self.trace() / kept.sum(1)).sqrt()  # (groups,)
+        return self._with((kept * equal.unsqueeze(1)).unsqueeze(2) * vt)
+
+    def _with(self, factor: torch.Tensor) -> "FeatureMatrix":
+        """Return the matrix of another factor, to which a standard error no longer applies."""
+        return replace(self, factor=factor, standard_error=math.nan if self.standard_error else 0.0)
 
 
 def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
@@ -68,6 +87,12 @@ def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
     with evaluating(network):
         layers = conv_layers(network)
         return {name: FeatureMatrix(grouped(conv.weight, conv), patch_shape(conv)) for name, conv in layers.items()}
+
+
+def centred_nfm(network: nn.Module, initial: nn.Module) -> dict[str, FeatureMatrix]:
+    """Return ``(W - V).T @ (W - V)`` of every convolution, V its weight in the initial network: what training added."""
+    before = nfm(initial)
+    return {name: replace(after, factor=after.factor - before[name].factor) for name, after in nfm(network).items()}
 
 
 def grouped(weight: torch.Tensor, conv: nn.Conv2d) -> torch.Tensor:

@@ -21,9 +21,9 @@ def write_matrices(
     provenance: Mapping[str, Any],
     **attributes: Any,
 ) -> None:
-    """Write a network's ``matrices["nfm" | "agop"][layer]`` to ``features.h5``, with attributes of the whole file.
+    """Write a network's ``matrices[kind][layer]`` to ``features.h5``, with attributes of the whole file.
 
-    Convolutions alone have no AGOP.
+    Kinds are those of `ansatz.files.features.KINDS`; only the NFM is always there.
     """
     factors = {kind: {name: _array(matrix) for name, matrix in by_layer.items()} for kind, by_layer in matrices.items()}
     layers = {name: geometry(conv) for name, conv in conv_layers(network).items()}
@@ -39,6 +39,7 @@ def _array(matrix: FeatureMatrix) -> np.ndarray:
 def read_matrices(path: str | Path) -> dict[str, dict[str, FeatureMatrix]]:
     """Read ``features.h5``: ``matrices["nfm" | "agop"][layer]``, float32 on the CPU.
 
+    A network that was trained from known weights has ``matrices["centred_nfm"]`` too.
     The dense matrix of a layer is ``read_matrices(path)["agop"]["features.0"].dense()``.
     """
     features = read_features(path)

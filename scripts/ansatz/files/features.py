@@ -9,7 +9,11 @@ import numpy as np
 
 from ansatz.files.hdf5 import Group, read_tree, write_tree
 
-KINDS = ("nfm", "agop")
+KINDS = (
+    "nfm",
+    "agop",  # of whole networks
+    "centred_nfm",  # of networks whose initial weights are known
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Features:
     Attributes
     ----------
     factors : mapping
-        ``factors[kind][layer]``, kind ``nfm`` or ``agop``: float32 (groups, rank, patch).
+        ``factors[kind][layer]``, kind one of `KINDS`: float32 (groups, rank, patch).
     layers : mapping
         ``layers[layer]``: the convolution's geometry, as in the attributes of its group.
     attributes : mapping
@@ -57,10 +61,9 @@ def read_features(path: str | os.PathLike[str]) -> Features:
 
 
 def _features(tree: Group) -> Features:
+    kinds = [kind for kind in KINDS if kind in tree]
     return Features(
-        factors={
-            kind: {layer: group["factor"] for layer, group in tree[kind].items()} for kind in KINDS if kind in tree
-        },
+        factors={kind: {layer: group["factor"] for layer, group in tree[kind].items()} for kind in kinds},
         layers={layer: group.attributes for layer, group in tree["nfm"].items()},
         attributes=tree.attributes,
         standard_errors={layer: group.attributes["standard_error"] for layer, group in tree.get("agop", {}).items()},

@@ -34,7 +34,7 @@ def initial_network(
         `ansatz.initializers.initialize.initialize`.
     seed : int
     images : Images or None
-        The training images that it is to take; read only by an initializer that needs images. None if it is to take none.
+        The training images that it is to take, read only by an initializer that needs images; None if it takes none.
     features : path, optional
         The ``features.h5`` of the source that the initializer draws from.
 

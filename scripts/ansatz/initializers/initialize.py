@@ -10,7 +10,7 @@ from torch import nn
 from ansatz.data.batches import Images
 from ansatz.errors import UserError
 from ansatz.features.inputs import LayerInputs
-from ansatz.features.matching import match
+from ansatz.features.matching import match, shuffle
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
 from ansatz.initializers.unit_variance import unit_variance_
@@ -45,7 +45,8 @@ def initialize(
     options : mapping, optional
         The initializer's own options, such as the `std` of ``normal``.
     matrices : mapping, optional
-        ``matrices["nfm" | "agop"][layer of the source]``, required by initializers that draw from feature matrices.
+        ``matrices[kind][layer of the source]``, kind ``nfm``, ``agop`` or ``centred_nfm``; required by initializers
+        that draw from feature matrices.
     scaling : str
         One of `ansatz.initializers.scaling.COVARIANCE_SCALINGS`.
     layers : mapping of str to str, optional
@@ -63,7 +64,7 @@ def initialize(
     if name is None:
         return
     initializer, scaled = find("initializer", name.removesuffix(LSUV)), name.endswith(LSUV)
-    covariances = _covariances(initializer, conv_layers(network), matrices, scaling, layers)
+    covariances = _covariances(initializer, conv_layers(network), matrices, scaling, layers, seed)
     if (scaled or initializer.declared.get("needs_images")) and images is None:
         raise UserError(f"initializer: {name} needs a batch of training images, but there are none")
     for position, (layer, conv) in enumerate(conv_layers(network).items()):
@@ -91,6 +92,7 @@ def _covariances(
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None,
     scaling: str,
     layers: Mapping[str, str] | None,
+    seed: int,
 ) -> dict[str, FeatureMatrix]:
     """Return the covariance of each layer's filters; nothing if the initializer needs none."""
     kind = initializer.declared["needs"]
@@ -101,11 +103,14 @@ def _covariances(
     by_layer = matrices[kind]
     patches = {layer: patch_shape(conv) for layer, conv in convolutions.items()}
     shapes = {layer: matrix.shape for layer, matrix in by_layer.items()}
-    covariances = {}
-    for layer, source_layer in match(patches, shapes, layers).items():
+    matched, covariances = match(patches, shapes, layers), {}
+    if initializer.declared["shuffled"]:
+        matched = shuffle(matched, shapes, seed)
+    for layer, source_layer in matched.items():
         matrix = by_layer[source_layer]
         if not bool((matrix.trace() > 0).all()):
             raise UserError(f"source: the {kind} of layer {source_layer} is zero; filters cannot be drawn from it")
         scale, fan_in = initializer.declared["scale"], math.prod(patches[layer])
-        covariances[layer] = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)
+        scaled = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in) if scale else matrix
+        covariances[layer] = scaled
     return covariances

@@ -115,7 +115,8 @@ class Extraction(Case):
     Attributes
     ----------
     weights : str or None
-        The file of its weights; None for those that its initializer and seed give.
+        The file of its weights; None for those that its initializer and seed give. With an initializer as well, what
+        training added to the initial weights is extracted too.
     classes : int or None
         None for as many as the dataset has. Without a dataset as well, the convolutions of `weights` are read alone.
     description : str

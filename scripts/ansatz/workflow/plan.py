@@ -10,7 +10,7 @@ from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
-from ansatz.workflow.configuration.sources import Source
+from ansatz.workflow.configuration.sources import Source, TrainSource
 from ansatz.workflow.configuration.training import TrainingSection
 
 IMAGENET_CLASSES = 1000
@@ -51,7 +51,7 @@ class Plan:
         for name, source, run_seed in self._instances():
             if train := source.train:
                 network, place = self._network_of(train.network), source_place(name, run_seed)
-                seed = train.seed + (0 if run_seed is None else SOURCES + run_seed)
+                seed = source_seed(train, run_seed)
                 yield Training(
                     results=self.results,
                     place=place,
@@ -167,9 +167,11 @@ class Plan:
     def _source_matrices(self) -> Iterator[Extraction]:
         for name, source, run_seed in self._instances():
             settings, place = source.settings, source_place(name, run_seed)
-            classes = None
+            classes, start = None, {}
             if source.train:
                 network = self._network_of(source.train.network)
+                start = self._initializer(source.train.initializer, run_seed)
+                start["seed"] = source_seed(source.train, run_seed)
                 weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
             elif source.torchvision:
                 network = None
@@ -187,6 +189,7 @@ class Plan:
                 description=f"{source.kind} {origin}",
                 classes=classes,
                 split=self._split(run_seed),
+                **start,
             )
 
     def _network_matrices(self) -> Iterator[Extraction]:
@@ -381,6 +384,11 @@ def torchvision_network(weights: str) -> Options:
 def source_place(name: str, run_seed: int | None) -> str:
     """Return the place of a source: of the one for runs with this seed, or of the one that is shared."""
     return f"sources/{name}" if run_seed is None else f"sources/{name}/seed{run_seed}"
+
+
+def source_seed(train: TrainSource, run_seed: int | None) -> int:
+    """Return the seed of a source that is trained here."""
+    return train.seed if run_seed is None else SOURCES + train.seed + run_seed
 
 
 def tuning_place(dataset: str, initializer: Choice) -> str:

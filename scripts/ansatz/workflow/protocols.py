@@ -31,7 +31,7 @@ class Protocol:
 
 PROTOCOLS: dict[ProtocolName, Protocol] = {
     "ansatz": Protocol(),
-    # As in the study's code: torchvision's VGG11 keeps its 1000 outputs and its own classifier for every dataset; AGOP is
+    # The study's code: for every dataset, torchvision's VGG11 keeps its 1000 outputs and its own classifier; AGOP is
     # the sum over 11 images and the first 10 logits.
     "released": Protocol(
         scaling="released",

@@ -1,9 +1,13 @@
 """Which layer of a source each layer draws from."""
 
+import logging
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansatz.errors import UserError
-from ansatz.features.matching import match
+from ansatz.features.matching import match, shuffle
 
 
 def test_layers_of_equal_sequences_match_in_order():
@@ -35,3 +39,30 @@ def test_a_choice_of_layers_decides():
 def test_ambiguous_or_missing_layers_are_refused_with_the_list(source, expected):
     with pytest.raises(UserError, match=expected):
         match({"a": (3, 3, 3)}, source)
+
+
+@given(st.lists(st.sampled_from([(3, 3, 3), (8, 3, 3), (8, 1, 1)]), min_size=1), st.integers(0, 100))
+def test_every_layer_takes_another_one_of_its_shape_where_there_is_one(shapes, seed):
+    source = {str(number): shape for number, shape in enumerate(shapes)}
+    shuffled = shuffle({f"of {name}": name for name in source}, source, seed)
+    assert sorted(shuffled.values()) == sorted(source)
+    for layer, other in shuffled.items():
+        own = layer.removeprefix("of ")
+        assert source[other] == source[own]
+        assert (other == own) == (shapes.count(source[own]) == 1)
+
+
+def test_a_layer_that_is_alone_is_logged(caplog):
+    with caplog.at_level(logging.INFO, "ansatz"):
+        assert shuffle({"a": "x", "b": "x"}, {"x": (3, 3, 3), "y": (4, 1, 1)}, 0) == {"a": "x", "b": "x"}
+    assert "x keeps its own feature matrix: no other layer has patches of 3x3x3" in caplog.text
+
+
+def test_layers_that_share_a_matrix_take_one_that_neither_has():
+    assert shuffle({"a": "x", "b": "x"}, {"x": (3, 3, 3), "y": (3, 3, 3)}, 0) == {"a": "y", "b": "y"}
+
+
+def test_the_seed_determines_the_shuffle():
+    source = {str(number): (3, 3, 3) for number in range(6)}
+    shuffles = [shuffle(dict(zip(source, source, strict=True)), source, seed) for seed in (0, 0, 1)]
+    assert shuffles[0] == shuffles[1] != shuffles[2]

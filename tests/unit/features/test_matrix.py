@@ -1,5 +1,8 @@
 """Feature matrices as thin factors, against dense matrices in float64."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ansatz.features.agop import agop
-from ansatz.features.matrix import eigenvectors, nfm
+from ansatz.features.matrix import FeatureMatrix, centred_nfm, eigenvectors, nfm
 from ansatz.features.stored import read_matrices, write_matrices
 from ansatz.networks.layers import conv_layers
 from drawn_networks import drawn_matrix, networks, sizes_of_matrices, small_network
@@ -39,11 +42,57 @@ def test_trace_and_scale(shape, by):
     torch.testing.assert_close(matrix.scaled(by).dense(), by * matrix.dense())
 
 
+@given(sizes_of_matrices)
+def test_a_random_basis_keeps_the_eigenvalues(shape):
+    matrix = drawn_matrix(*shape)
+    other = matrix.with_random_basis(torch.Generator().manual_seed(shape[3]))
+    values, expected = (torch.linalg.eigvalsh(each.dense()) for each in (other, matrix))
+    torch.testing.assert_close(values, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_a_random_basis_prefers_no_direction():
+    """The mean over bases of a matrix with eigenvalues 4, 1, 0 is a multiple of the identity; entries have no sign."""
+    root = torch.diag(torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64))
+    matrix = FeatureMatrix(root.expand(20_000, 3, 3), (3, 1, 1))
+    factor = matrix.with_random_basis(torch.Generator().manual_seed(0)).factor  # as many groups as bases
+    torch.testing.assert_close((factor.mT @ factor).mean(0), torch.eye(3).double() * 5 / 3, rtol=0, atol=0.05)
+    torch.testing.assert_close(factor.mean(0), torch.zeros(3, 3).double(), rtol=0, atol=0.05)
+
+
+@given(sizes_of_matrices)
+def test_a_flat_spectrum_is_a_multiple_of_the_projection_onto_the_range(shape):
+    matrix = drawn_matrix(*shape)
+    values, vectors = torch.linalg.eigh(matrix.dense())
+    kept = (values > 1e-9 * values.amax(1, keepdim=True)).double()
+    projection = vectors @ torch.diag_embed(kept) @ vectors.mT
+    expected = projection * (matrix.trace() / kept.sum(1)).view(-1, 1, 1)
+    torch.testing.assert_close(matrix.with_flat_spectrum().dense(), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_a_changed_spectrum_has_no_standard_error():
+    estimate = replace(drawn_matrix(1, 2, 3, 0), standard_error=0.1)
+    random = estimate.with_random_basis(torch.Generator())
+    assert all(np.isnan(changed.standard_error) for changed in (random, estimate.with_flat_spectrum()))
+
+
+def test_the_centred_nfm_is_that_of_the_change_of_the_weights():
+    initial, _ = small_network()
+    trained = deepcopy(initial)
+    with torch.no_grad():
+        for conv in conv_layers(trained).values():
+            conv.weight += torch.randn_like(conv.weight)
+    for layer, matrix in centred_nfm(trained, initial).items():
+        change = (conv_layers(trained)[layer].weight - conv_layers(initial)[layer].weight).detach().flatten(1)
+        torch.testing.assert_close(matrix.dense()[0], change.T @ change)
+
+
 def test_matrices_are_read_back_as_they_were_written(tmp_path):
     network, x = small_network()
-    matrices = {"nfm": nfm(network), "agop": agop(network, [x], probes=3)}
+    other = small_network(classes=4)[0]
+    matrices = {"nfm": nfm(network), "agop": agop(network, [x], probes=3), "centred_nfm": centred_nfm(network, other)}
     write_matrices(tmp_path / "features.h5", network, matrices, {}, images=6, estimator="exact", source="test")
     read = read_matrices(tmp_path / "features.h5")
+    assert list(read) == list(matrices)
     for kind, by_layer in matrices.items():
         assert list(read[kind]) == list(by_layer)
         for layer, matrix in by_layer.items():

@@ -34,3 +34,13 @@ def test_a_style_does_not_depend_on_what_else_is_drawn():
 
 def test_styles_are_chosen_by_hand_only_for_what_is_registered():
     assert set(CHOSEN) <= {*registry.definitions("initializer"), *registry.definitions("machine")}
+
+
+def test_what_is_scaled_has_the_colour_of_what_it_scales_and_another_line():
+    plain = list(registry.definitions("initializer"))
+    by_name = styles([f"{name}+lsuv" for name in plain])
+    for name in plain:
+        scaled = by_name[f"{name}+lsuv"]
+        assert scaled.colour == CHOSEN[name].colour
+        assert scaled.linestyle != CHOSEN[name].linestyle
+        assert styles([name, f"{name}+lsuv"])[f"{name}+lsuv"].line != CHOSEN[name].line

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ansatz.registry import LSUV
+
 BLACK, GREY, SILVER, CHARCOAL = "#000000", "#7f7f7f", "#bbbbbb", "#555555"
 ORANGE, SKY, GREEN, BLUE = "#e69f00", "#56b4e9", "#009e73", "#0072b2"
 VERMILION, PURPLE, INDIGO, OCHRE = "#d55e00", "#cc79a7", "#332288", "#b79f00"
@@ -50,6 +52,14 @@ CHOSEN = {
     "kaiming_normal": Style(BLUE, "-"),
     "kaiming_uniform": Style(BLACK, "-"),
     "orthogonal": Style(OCHRE, "-."),
+    "delta_orthogonal": Style(OCHRE, "--"),
+    "lsuv": Style(OCHRE, "-"),
+    "dirac": Style(BROWN, "-"),
+    "whitening": Style(FOREST, "-"),
+    "patch_covariance": Style(WINE, "-"),
+    "filter_covariance": Style(MAGENTA, "-"),
+    "weights": Style(INDIGO, "-"),
+    "random_weights": Style(CHARCOAL, "--"),
     "kaiming_nfm": Style(VERMILION, "-"),
     "nfm": Style(ORANGE, "--"),
     "kaiming_agop": Style(GREEN, "-"),
@@ -63,7 +73,11 @@ CHOSEN = {
     "cnn": Style(VERMILION, ":", "D"),
 }  # by hand, so that families look alike
 # Line styles, each with its marker, for every other name; hardly any of the styles above has them.
-LINES = (("-.", "P"), (":", "X"), (DASH_DOT_DOT, "<"), (LONG_DASHES, ">"))
+LINES: tuple[tuple[LineStyle, str], ...] = (("-.", "P"), (":", "X"), (DASH_DOT_DOT, "<"), (LONG_DASHES, ">"))
+for name in ("kaiming_nfm", "nfm", "kaiming_agop", "agop"):  # the controls look like what they control
+    for part, (linestyle, marker) in zip(("spectrum", "basis", "shuffled"), LINES, strict=False):
+        CHOSEN[f"{name}_{part}"] = Style(CHOSEN[name].colour, linestyle, marker)
+CHOSEN |= {f"{name}_centred": Style(CHOSEN[name].colour, LONG_DASHES, ">") for name in ("kaiming_nfm", "nfm")}
 COLOURFUL, GREYISH = (
     [Style(colour, linestyle, marker) for colour in colours for linestyle, marker in LINES]
     for colours in ((WINE, FOREST, BROWN, MAGENTA, INDIGO), (SILVER, CHARCOAL))
@@ -73,8 +87,8 @@ COLOURFUL, GREYISH = (
 def styles(names: Iterable[str], grey: Collection[str] = ()) -> dict[str, Style]:
     """Return the style of each name, in their order.
 
-    A name's style depends on the name alone, unless two names would look alike: the later one in the alphabet then
-    takes the next free style, while there is one.
+    A name's style depends on the name alone; what is scaled, such as nfm+lsuv, has the colour of what it scales. If two
+    names would look alike, the later one in the alphabet takes the next free style, while there is one.
 
     Parameters
     ----------
@@ -86,8 +100,17 @@ def styles(names: Iterable[str], grey: Collection[str] = ()) -> dict[str, Style]
     names = list(dict.fromkeys(names))
     chosen = {name: CHOSEN[name] for name in names if name in CHOSEN}
     for name in sorted(set(names) - set(chosen)):
-        palette = GREYISH if name in grey else COLOURFUL
+        palette = GREYISH if name in grey else _scaled(name) or COLOURFUL
         first = zlib.crc32(name.encode()) % len(palette)
         slots = palette[first:] + palette[:first]
         chosen[name] = next((style for style in slots if style not in chosen.values()), slots[0])
     return {name: chosen[name] for name in names}
+
+
+def _scaled(name: str) -> list[Style]:
+    """Return the styles for an initializer with +lsuv: its colour without, and any other line."""
+    plain = CHOSEN.get(name.removesuffix(LSUV))
+    if plain is None:
+        return []
+    lines: tuple[tuple[LineStyle, str], ...] = (("-", "o"), ("--", "s"), *LINES)
+    return [Style(plain.colour, *line) for line in lines if line[0] != plain.linestyle]

@@ -23,10 +23,15 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
         elif not choice.source and len(names) > 1:
             written = joined((choice.model_copy(update={"source": name}).key for name in names), "or")
             yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
-        elif choice.needs == "agop" and not configuration.sources[choice.source or names[0]].dataset:
+        elif choice.needs == "agop" and not configuration.sources[name := choice.source or names[0]].dataset:
             yield (
-                f"{key}: {choice.key!r} draws from AGOP, but sources.{choice.source or names[0]} has convolutions "
-                "alone; AGOP takes a whole network: give its classes and dataset"
+                f"{key}: {choice.key!r} draws from AGOP, but sources.{name} has convolutions alone; AGOP takes a whole "
+                "network: give its classes and dataset"
+            )
+        elif choice.needs == "centred_nfm" and not configuration.sources[name := choice.source or names[0]].train:
+            yield (
+                f"{key}: {choice.key!r} subtracts the initial weights of its source, which are unknown of {name}; it "
+                "takes a source of the kind train"
             )
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
