@@ -22,7 +22,12 @@ with job(snakemake.log[0], definitions=files.definitions):
     settings = {**dict(params), "training": training}
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)
-    start = {"initializer": params.initializer, "features": files.features, "images": images["train"]}
+    start = {
+        "initializer": params.initializer,
+        "features": files.features,
+        "images": images["train"],
+        "head": params.head,
+    }
     network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
     key = {"code": [*files.library, *files.definitions]}
     checkpoint = Checkpoint.of(params.checkpoint, network, settings, data.fingerprint, **key)

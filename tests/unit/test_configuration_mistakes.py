@@ -184,7 +184,7 @@ MISTAKES = {
     "a number as text": (study(seeds=["3"]), "seeds.0: '3' is not a whole number; write 3 without quotes"),
     "negative seed": (study(seeds=[-1]), "config.initialization.seeds.0: -1 is too small; it must be at least 0"),
     "too large a seed": (study(seeds=[10**30]), "is too large; it must be at most 4294967295"),
-    "unknown scaling": (study(covariance_scaling="none"), "covariance_scaling: 'none' is none of trace, released"),
+    "unknown protocol": (study(protocol="none"), "protocol: 'none' is none of ansatz, released"),
     # networks
     "unknown network": (study(network={"name": "vgg12"}), "config.initialization.network.name: 'vgg12' is none of "),
     "unknown network, nearly": (study(network={"name": "vgg12"}), "did you mean 'vgg1"),

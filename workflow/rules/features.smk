@@ -51,8 +51,8 @@ rule extract_features:
         initializer=EXTRACTIONS.of("initializer"),
         seed=EXTRACTIONS.of("seed"),
         split=EXTRACTIONS.of("split"),
-        sample_size=CONFIG.feature_matrices.sample_size,
-        estimator=PLAN.estimator,
+        sample_size=EXTRACTIONS.of("sample_size"),
+        estimator=EXTRACTIONS.of("estimator"),
         source=EXTRACTIONS.of("description"),
         device=DEVICE,
     message:

@@ -37,6 +37,7 @@ rule train:
         network=TRAININGS.of("network"),
         images=TRAININGS.of("images"),
         initializer=TRAININGS.of("initializer"),
+        head=TRAININGS.of("head"),
         training=TRAININGS.of("training"),
         seed=TRAININGS.of("seed"),
         parts=TRAININGS.of("parts"),

@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -40,6 +40,7 @@ def agop(
     batches: Iterable[Any],
     *,
     probes: int | None = None,
+    outputs: int | None = None,
     seed: int = 0,
     precision: str = "float32",
 ) -> dict[str, FeatureMatrix]:
@@ -68,6 +69,8 @@ def agop(
         images, use a few probes for each of them; where there are few, use many probes.
         `FeatureMatrix.standard_error` is the first of the two errors, from the scatter of up to `SHARES` shares of the
         probes.
+    outputs : int, optional
+        Sum over the first so many logits only; by default over all.
     seed : int
         Of the probes.
     precision : str
@@ -98,7 +101,7 @@ def agop(
             if not len(x):
                 continue
             with _run_by(network, x):
-                logits = gradients.logits(x.clone())  # (n, classes); of a copy, which a network may change
+                logits = gradients.logits(x.clone())[:, :outputs]  # (n, classes); of a copy, which a network may change
             if len(logits) != len(x):
                 raise UserError(f"AGOP: the network returns {len(logits)} rows of logits for {len(x)} images")
             with _products_in(precision):
@@ -121,7 +124,14 @@ def agop(
         }
 
 
-def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator: Any) -> dict[str, FeatureMatrix]:
+def agop_over(
+    network: nn.Module,
+    images: Images,
+    sample_size: int,
+    *,
+    reduction: Literal["mean", "sum"] = "mean",
+    **estimator: Any,
+) -> dict[str, FeatureMatrix]:
     """Return `agop` over a random sample of the images, in batches as large as `images.memory` allows.
 
     Parameters
@@ -131,12 +141,16 @@ def agop_over(network: nn.Module, images: Images, sample_size: int, **estimator:
     images : Images
     sample_size : int
         Number of images (all of them, if there are fewer); the same images in every call.
+    reduction : {"mean", "sum"}
+        Whether to average over the images, as AGOP is defined, or to add up.
     **estimator
-        `probes`, `seed` and `precision`, as for `agop`.
+        `probes`, `outputs`, `seed` and `precision`, as for `agop`.
     """
     first, _ = next(images.batches(1))
     batches = images.batches(batch_size(network, first, images.memory), images.sample(sample_size, seed=0))
-    return agop(network, batches, **estimator)
+    matrices = agop(network, batches, **estimator)
+    count = min(sample_size, len(images)) if reduction == "sum" else 1
+    return {layer: matrix.scaled(count) for layer, matrix in matrices.items()}
 
 
 @torch.inference_mode(False)

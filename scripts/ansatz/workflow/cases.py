@@ -68,6 +68,8 @@ class Training(Case):
         The epoch whose test accuracy is reported: that of the best validation accuracy, or the last.
     snapshots : dict or None
         What is recorded of its features while it trains, and when.
+    head : dict or None
+        The number of outputs and the classifier's scale, where a protocol sets them.
     tuning : str or None
         The place of the choice of its learning rate, which `training` then lacks.
     """
@@ -82,6 +84,7 @@ class Training(Case):
     parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
     evaluate: str = "last"
     snapshots: Options | None = None
+    head: Options | None = None
     tuning: str | None = None
 
     @property
@@ -121,12 +124,18 @@ class Extraction(Case):
         None for as many as the dataset has. Without a dataset as well, the convolutions of `weights` are read alone.
     description : str
         Where its matrices come from, as stored in the file.
+    sample_size : int
+        Number of images for its AGOP, at most.
+    estimator : dict
+        How that is estimated.
     """
 
     network: Options
     images: Options
     weights: str | None
     description: str
+    sample_size: int
+    estimator: Options
     classes: int | None = None
     initializer: Options = field(default_factory=lambda: NO_INITIALIZER)
     seed: int = 0

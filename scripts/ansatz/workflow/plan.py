@@ -12,6 +12,7 @@ from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
 from ansatz.workflow.configuration.sources import Source, TrainSource
 from ansatz.workflow.configuration.training import TrainingSection
+from ansatz.workflow.protocols import PROTOCOLS, Protocol
 
 IMAGENET_CLASSES = 1000
 SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
@@ -124,6 +125,7 @@ class Plan:
             **self._initializer(initializer, seed),
             training=training,
             tuning=tuning.place if tuning else None,
+            head=self.protocol.head,
             seed=seed,
             split=self._split(seed),
             title="/".join(map(str, (run | {"seed": seed}).values())),
@@ -190,6 +192,8 @@ class Plan:
                 classes=classes,
                 split=self._split(run_seed),
                 **start,
+                sample_size=self.protocol.sample_size or self.configuration.feature_matrices.sample_size,
+                estimator=self.estimator | self.protocol.estimator,
             )
 
     def _network_matrices(self) -> Iterator[Extraction]:
@@ -208,6 +212,7 @@ class Plan:
                     initializer=start.initializer if start else NO_INITIALIZER,
                     source=start.source if start else None,
                     seed=case.seed,
+                    **self._estimation(),
                 )
 
     def _pretrained(self) -> Iterator[Comparison]:
@@ -305,6 +310,12 @@ class Plan:
         return value
 
     @property
+    def protocol(self) -> Protocol:
+        """The protocol of the study."""
+        study = self.configuration.initialization
+        return PROTOCOLS[study.protocol if study else "ansatz"]
+
+    @property
     def estimator(self) -> Options:
         """How AGOP is estimated."""
         return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
@@ -369,7 +380,7 @@ class Plan:
         if name:
             own = self._own_seeds(self.configuration.sources[name])
             source = source_place(name, run_seed if run_seed in own else None)
-            covariance = {"scaling": study.covariance_scaling, "layers": study.layers} if study else {}
+            covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
         return {
             "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
             "source": source,

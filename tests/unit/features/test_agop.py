@@ -1,5 +1,6 @@
 """AGOP against its definition, in float64: unfolded patches, differentiated one logit at a time."""
 
+import copy
 import math
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from torch import nn
 from torch.nn.functional import unfold
 
 from ansatz.errors import UserError
-from ansatz.features.agop import _products_in, agop, batch_size
+from ansatz.features.agop import _products_in, agop, agop_over, batch_size
 from ansatz.features.alignment import correlation, cosine
 from ansatz.features.gradients import Gradients
 from ansatz.features.matrix import FeatureMatrix, nfm
@@ -22,6 +23,7 @@ from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
 from drawn_networks import networks, small_network
+from made_images import made_images, made_network
 from real_data import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -57,6 +59,24 @@ def test_agop_is_what_the_definition_says(case):
     for layer, matrix in agop(network, [x[:1], x[1:]] if len(x) > 1 else [x]).items():
         expected = agop_by_definition(network, layer, x).detach()
         torch.testing.assert_close(matrix.dense(), expected, rtol=1e-9, atol=1e-9 * float(expected.abs().max() + 1e-30))
+
+
+def test_outputs_are_the_first_logits():
+    """As of a network whose last layer has no others; more than there are change nothing."""
+    network, x = small_network()
+    fewer = copy.deepcopy(network)
+    fewer[-1].weight.data, fewer[-1].bias.data = network[-1].weight[:2].detach(), network[-1].bias[:2].detach()
+    for outputs, expected in [(2, fewer), (7, network)]:
+        matrices = agop(network, [x], outputs=outputs)
+        for layer, matrix in agop(expected, [x]).items():
+            torch.testing.assert_close(matrices[layer].dense(), matrix.dense(), rtol=1e-12, atol=0)
+
+
+def test_a_sum_over_a_sample_is_its_number_times_the_mean():
+    network, images = made_network(), made_images(train=9)["train"]
+    mean, total = (agop_over(network, images, 4, reduction=reduction) for reduction in ("mean", "sum"))
+    for layer in mean:
+        torch.testing.assert_close(total[layer].dense(), 4 * mean[layer].dense())
 
 
 def test_probes_estimate_agop_without_bias():

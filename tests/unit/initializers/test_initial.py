@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ansatz.data.batches import on_device
+from ansatz.errors import UserError
 from ansatz.files.dataset import Dataset, Part
 from ansatz.initializers.initial import initial_network
 
@@ -18,10 +19,10 @@ def dataset(parts):
     return Dataset("made", ("a", "b"), np.full(1, 0.5), np.full(1, 0.3), chosen, "")
 
 
-def network_of(name, data, seed=0):
+def network_of(name, data, seed=0, **options):
     images = on_device(data, size=32, channels=3, device=torch.device("cpu"))["train"]
     initializer = {"name": name, "options": {}, "covariance": {}}
-    return initial_network(NETWORK, 2, initializer, seed=seed, images=images).state_dict()
+    return initial_network(NETWORK, 2, initializer, seed=seed, images=images, **options).state_dict()
 
 
 @pytest.mark.parametrize("name", ["lsuv", "whitening", "normal+lsuv"])
@@ -34,3 +35,21 @@ def test_only_training_images_and_the_seed_determine_the_network(name):
     assert all(torch.equal(value, trained[key]) for key, value in extracted.items())
     assert all(torch.equal(value, trained[key]) for key, value in shown.items())
     assert not torch.equal(trained["features.0.weight"], other["features.0.weight"])
+
+
+def test_a_head_of_its_own_has_its_outputs_and_its_scale():
+    """The convolutions are those of a network without it; a linear layer's weights are N(0, std²)."""
+    data, head = dataset(["train"]), {"outputs": 1000, "std": 0.01}
+    network, plain = network_of("normal", data, head=head), network_of("normal", data)
+    assert torch.equal(network["features.3.weight"], plain["features.3.weight"])
+    for layer in ("classifier.0", "classifier.3", "classifier.6"):
+        weight = network[f"{layer}.weight"]
+        assert abs(weight.std() / 0.01 - 1) < 5 / (2 * weight.numel()) ** 0.5
+        assert network[f"{layer}.bias"].count_nonzero() == 0
+    assert len(weight) == 1000
+    assert not torch.equal(weight, network_of("normal", data, seed=1, head=head)["classifier.6.weight"])
+
+
+def test_a_head_has_an_output_for_each_class():
+    with pytest.raises(UserError, match="protocol: the head has 1 outputs, but there are 2 classes"):
+        network_of("normal", dataset(["train"]), head={"outputs": 1, "std": 0.01})

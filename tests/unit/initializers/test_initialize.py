@@ -70,15 +70,19 @@ def test_kaiming_scaled_filters_have_the_size_of_kaiming_normals():
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
+@pytest.mark.parametrize("size", [1, 1e-12])  # of the second, what is added to be positive definite is the most
 @pytest.mark.parametrize("scale", ["unit", "kaiming"])
 @pytest.mark.parametrize("kind", ["nfm", "agop"])
-def test_the_released_scaling(kind, scale):
-    """As in the study's code: the root of AGOP; trace 1 at unit scale; at kaiming's unnormalised, and AGOP / 100."""
-    matrix = source()[kind]["0"]
+def test_the_released_scaling(kind, scale, size):
+    """As in the study's code: the root of AGOP, positive definite; trace 1, or unnormalised, and then AGOP / 100."""
+    matrix = source()[kind]["0"].scaled(size)
     dense = matrix.dense().double()
     if kind == "agop":
         values, vectors = torch.linalg.eigh(dense)
         dense = vectors @ torch.diag_embed(values.clamp_min(0).sqrt()) @ vectors.mT
+    values = torch.linalg.eigvalsh(dense).amin(1)  # (groups,)
+    if values.amin() <= 1e-9:
+        dense = dense + (values.clamp_max(0).abs() + 1e-6).view(-1, 1, 1) * torch.eye(dense.shape[1])
     if scale == "kaiming":
         dense = dense * math.sqrt(2) / math.sqrt(FAN_IN) / (100 if kind == "agop" else 1)
     else:

@@ -80,3 +80,15 @@ def test_a_chain_of_sources_stays_with_one_seed():
     source = plan.trainings["sources/second/seed0"]
     assert run.features_file == "results/test/sources/second/seed0/features.h5"
     assert source.features_file == "results/test/sources/first/seed0/features.h5"
+
+
+def test_the_released_protocol_sets_head_scale_and_extraction():
+    plan = planned(protocol="released")
+    run, extraction = plan.trainings["initialization/runs/digits/nfm/seed3"], plan.extractions["sources/mine/features"]
+    assert run.head == {"outputs": 1000, "std": 0.01}
+    assert run.initializer["covariance"]["scaling"] == "released"
+    assert extraction.sample_size == 11
+    assert extraction.estimator == {"probes": None, "precision": "float32", "outputs": 10, "reduction": "sum"}
+    ours = planned()
+    assert ours.trainings["initialization/runs/digits/nfm/seed3"].head is None
+    assert ours.extractions["sources/mine/features"].sample_size == 8

@@ -24,6 +24,7 @@ from ansatz.workflow.configuration.types import (
     Values,
     Weights,
 )
+from ansatz.workflow.protocols import ProtocolName
 
 WITHOUT_SOURCE = [
     "normal",
@@ -34,7 +35,6 @@ WITHOUT_SOURCE = [
     "kaiming_normal",
     "orthogonal",
 ]  # what is compared by default
-
 
 SeedOf = Literal["run", "shared"]
 
@@ -93,10 +93,10 @@ class Initialization(Section):
         description="Which networks feature matrices come from: run has a source for each seed, which never reads the "
         "images that the run validates on; shared has one for all.",
     )
-    covariance_scaling: Annotated[Literal["trace", "released"], OneOf()] = Field(
-        "trace",
-        description="How feature matrices are scaled to covariances of filters; trace is ours, released is that of the "
-        "study's code.",
+    protocol: Annotated[ProtocolName, OneOf()] = Field(
+        "ansatz",
+        description="ansatz is ours; released is that of the published study's code: a head of 1000 outputs, another "
+        "scale of covariances, and an AGOP of 11 images and 10 logits.",
     )
     layers: dict[str, Text] = Field(
         {},
