@@ -254,12 +254,29 @@ MISTAKES = {
     ),
     "epsilon with sgd": (
         training(epsilon=0.1),
-        "config.initialization.training.epsilon: 0.1, but sgd has no epsilon; adam and adadelta have",
+        "config.initialization.training.epsilon: 0.1, but sgd has no epsilon; adam, adamw and adadelta have",
     ),
     "milestones beyond the epochs": (
         training(milestones=[1, 9]),
         "config.initialization.training.milestones.1: 9 has no effect in 2 epochs; it must be below 2",
     ),
+    "milestones of a cosine": (
+        training(schedule="cosine", milestones=[1]),
+        "config.initialization.training.milestones: [1], but cosine has no milestones; step has",
+    ),
+    "gamma of a constant rate": (
+        training(schedule="constant", gamma=0.5),
+        "config.initialization.training.gamma: 0.5, but constant has no gamma; step has",
+    ),
+    "unknown schedule": (
+        training(schedule="cosin"),
+        "training.schedule: 'cosin' is none of constant, step, cosine; did you mean 'cosine'?",
+    ),
+    "nothing but a warm-up": (
+        training(warmup=2),
+        "config.initialization.training.warmup: 2 epochs of 2; it must be below 2",
+    ),
+    "a negative warm-up": (training(warmup=-1), "training.warmup: -1 is too small; it must be at least 0"),
     "a batch larger than the dataset": (
         training(batch_size=64),
         "config.initialization.training.batch_size: 64 is more than the ",

@@ -2,21 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval
 
 from ansatz.errors import UserError
+from ansatz.training.schedules import FACTORS, warmed_up
 
-OptimizerName = Literal["sgd", "adam", "adadelta"]
+OptimizerName = Literal["sgd", "adam", "adamw", "adadelta"]
+ScheduleName = Literal["constant", "step", "cosine"]
 Precision = Literal["float32", "bfloat16"]
 Compile = Literal["auto", True, False]
-# Optimizer -> the hyperparameters it has besides learning rate and weight decay, with PyTorch's defaults for Adam and
-# Adadelta.
-OPTIMIZERS: dict[OptimizerName, dict[str, float]] = {
+# Optimizer -> the hyperparameters it has besides learning rate and weight decay; PyTorch's defaults but for SGD.
+OPTIMIZERS: dict[OptimizerName, dict[str, Any]] = {
     "sgd": {"momentum": 0.9},
     "adam": {"epsilon": 1e-8},
+    "adamw": {"epsilon": 1e-8},
     "adadelta": {"epsilon": 1e-6},
+}
+# Schedule -> its hyperparameters.
+SCHEDULES: dict[ScheduleName, dict[str, Any]] = {
+    "constant": {},
+    "step": {"milestones": (), "gamma": 0.1},
+    "cosine": {},
+}
+CHOICES: dict[str, dict[Any, dict[str, Any]]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+# Hyperparameter -> the key of the choice that has it, and which of the choices have it.
+HYPERPARAMETERS: dict[str, tuple[str, list[str]]] = {
+    name: (key, [choice for choice, names in choices.items() if name in names])
+    for key, choices in CHOICES.items()
+    for hyperparameters in choices.values()
+    for name in hyperparameters
 }
 
 
@@ -30,20 +46,26 @@ class TrainingConfig:
         Passes over the training images.
     batch_size : int
         Images per step.
-    optimizer : {"sgd", "adam", "adadelta"}
+    optimizer : {"sgd", "adam", "adamw", "adadelta"}
         The optimizer.
     learning_rate : float
-        Learning rate of the first epoch.
+        Learning rate, before warm-up and schedule.
     momentum : float, optional
         Momentum of SGD; 0.9 by default.
     weight_decay : float
-        Weight decay, on all parameters.
+        Weight decay, on all parameters; of adamw it is decoupled from the gradient (Loshchilov and Hutter 2019), of the
+        others added to it.
     epsilon : float, optional
-        The term that keeps Adam and Adadelta from dividing by zero; by default 1e-8 and 1e-6.
-    milestones : sequence of int
-        Epochs after which the learning rate is multiplied by `gamma`.
-    gamma : float
-        Factor of the learning rate at each milestone.
+        The term that keeps Adam, AdamW and Adadelta from dividing by zero; by default 1e-8, 1e-8 and 1e-6.
+    schedule : {"constant", "step", "cosine"}
+        How the learning rate changes: step multiplies it by `gamma` after each of the `milestones`; cosine lets it fall
+        to 0 in every step, along half a period of the cosine (Loshchilov and Hutter 2017).
+    milestones : sequence of int, optional
+        Epochs after which the schedule step multiplies the learning rate by `gamma`; none by default.
+    gamma : float, optional
+        Factor of the learning rate at each milestone; 0.1 by default.
+    warmup : float
+        Epochs in which the learning rate first rises, linearly in every step (Goyal et al. 2017).
     precision : {"float32", "bfloat16"}
         Precision of forward and backward passes (autocast); parameters stay float32.
     compile : bool or "auto"
@@ -55,7 +77,8 @@ class TrainingConfig:
     Raises
     ------
     UserError
-        If there is no such optimizer, or a hyperparameter is set that it does not have.
+        If there is no such optimizer or schedule, a hyperparameter is set that it does not have, or the warm-up takes
+        all epochs.
     """
 
     epochs: Annotated[int, Ge(1)] = 20
@@ -65,27 +88,37 @@ class TrainingConfig:
     momentum: Annotated[float, Interval(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Ge(0)] = 5e-4
     epsilon: Annotated[float, Gt(0)] | None = None
-    milestones: Sequence[Annotated[int, Ge(1)]] = ()
-    gamma: Annotated[float, Gt(0)] = 0.1
+    schedule: ScheduleName = "step"
+    milestones: Sequence[Annotated[int, Ge(1)]] | None = None
+    gamma: Annotated[float, Gt(0)] | None = None
+    warmup: Annotated[float, Ge(0)] = 0.0
     precision: Precision = "float32"
     compile: Compile = "auto"
     metrics: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise UserError(f"optimizer: {self.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
-        for name in ("momentum", "epsilon"):
-            if getattr(self, name) is not None and name not in OPTIMIZERS[self.optimizer]:
-                raise UserError(f"{name}: {getattr(self, name)}, but {self.optimizer} has no {name}")
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                raise UserError(f"{key}: {getattr(self, key)!r} is none of {', '.join(choices)}")
+        for name, (key, having) in HYPERPARAMETERS.items():
+            if getattr(self, name) is not None and getattr(self, key) not in having:
+                raise UserError(f"{name}: {getattr(self, name)}, but {getattr(self, key)} has no {name}")
+        if self.warmup >= self.epochs:
+            raise UserError(f"warmup: {self.warmup} epochs of {self.epochs}; it must be below {self.epochs}")
 
-    @property
-    def hyperparameters(self) -> dict[str, float]:
-        """The optimizer's hyperparameters besides learning rate and weight decay, with defaults filled in."""
-        defaults = OPTIMIZERS[self.optimizer]
+    def hyperparameters(self, key: Literal["optimizer", "schedule"]) -> dict[str, Any]:
+        """Return what the optimizer has besides learning rate and weight decay, or the schedule's hyperparameters.
+
+        Those that are not set have their defaults.
+        """
+        defaults = CHOICES[key][getattr(self, key)]
         return {
             name: default if (value := getattr(self, name)) is None else value for name, default in defaults.items()
         }
 
-    def learning_rate_of(self, epoch: int) -> float:
-        """Return the learning rate of an epoch, counted from 1."""
-        return self.learning_rate * self.gamma ** sum(milestone < epoch for milestone in self.milestones)
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """Return the learning rate of a step, counted from 0 and from the start of the training."""
+        warmup = round(self.warmup * steps_per_epoch)  # in steps
+        moments = step / steps_per_epoch, warmup / steps_per_epoch, self.epochs
+        factor = FACTORS[self.schedule](*moments, **self.hyperparameters("schedule"))
+        return self.learning_rate * (warmed_up(step, warmup) * factor)

@@ -7,6 +7,7 @@ thread of a 2-core machine), as long as two epochs of the default study's networ
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -38,7 +39,7 @@ class Optimizer:
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.parameters: Tensors = [p for p in network.parameters() if p.requires_grad]
-        self.constants = {"weight_decay": config.weight_decay, **config.hyperparameters}
+        self.constants = {"weight_decay": config.weight_decay, **config.hyperparameters("optimizer")}
         self.update, buffers = UPDATES[config.optimizer]
         self.state: State = {name: [torch.zeros_like(p) for p in self.parameters] for name in buffers}
         self.state["steps"] = [torch.zeros((), device=p.device) for p in self.parameters]
@@ -65,7 +66,7 @@ def _sgd(parameters: Tensors, gradients: Tensors, state: State, *, momentum: flo
 
 
 def _adam(parameters: Tensors, gradients: Tensors, state: State, *, epsilon: float, **common: Any) -> None:
-    """Adam (Kingma and Ba 2015), with weight decay added to the gradient."""
+    """Adam (Kingma and Ba 2015), with weight decay added to the gradient unless ``decoupled_weight_decay`` is given."""
     buffers: list[Any] = [state["means"], state["squares"], [], state["steps"]]  # the empty one is AMSGrad's
     flags: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "amsgrad": False, "maximize": False, "fused": True}
     cast(Any, adam)(parameters, gradients, *buffers, eps=epsilon, **common, **flags)
@@ -81,5 +82,6 @@ def _adadelta(parameters: Tensors, gradients: Tensors, state: State, *, epsilon:
 UPDATES: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "sgd": (_sgd, ("momenta",)),
     "adam": (_adam, ("means", "squares")),
+    "adamw": (partial(_adam, decoupled_weight_decay=True), ("means", "squares")),
     "adadelta": (_adadelta, ("squares", "changes")),
 }

@@ -99,11 +99,16 @@ class Trainer:
         self.run = Run()
         self.averages, self.seconds = Averages(config.metrics, self.device), 0.0  # of the epoch in progress
 
-    def train(self) -> Run:
+    def train(self, epochs: int | None = None) -> Run:
         """Train from the checkpoint, if there is one, to the last epoch, or until a loss is not finite.
 
         A KeyboardInterrupt, which `ansatz.job.job` raises on SIGTERM too, is raised between two steps, after a
         checkpoint was saved.
+
+        Parameters
+        ----------
+        epochs : int, optional
+            Where to stop a training before the last epoch of its configuration, which its schedule still leads to.
 
         Returns
         -------
@@ -113,7 +118,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             self._resume()
             try:
-                while len(self.run.rows) < self.config.epochs and not self.run.diverged:
+                while len(self.run.rows) < (epochs or self.config.epochs) and not self.run.diverged:
                     self._train_epoch(compiled)
                     self._finish_epoch()
             except KeyboardInterrupt:
@@ -159,6 +164,9 @@ class Trainer:
         """The steps so far, from the start of the training."""
         return len(self.run.rows) * self.steps_per_epoch + -(-self.averages.count // self.config.batch_size)
 
+    def _learning_rate(self, step: int) -> float:
+        return self.config.learning_rate_at(step, self.steps_per_epoch)
+
     def _train_epoch(self, compiled: nn.Module) -> None:
         """Train to the end of the epoch, from where it was interrupted; `compiled` is the network for full batches."""
         images, config, epoch = self.images["train"], self.config, len(self.run.rows) + 1
@@ -185,7 +193,7 @@ class Trainer:
         logits = forward(network, x, self.config.precision)  # (n, classes)
         loss = cross_entropy(logits, y)
         loss.backward()
-        self.optimizer.step(self.config.learning_rate_of(len(self.run.rows) + 1))
+        self.optimizer.step(self._learning_rate(self._step))
         self.averages.add(loss.detach() * len(y), logits.detach(), y)
 
     def _finish_epoch(self) -> None:
@@ -194,7 +202,7 @@ class Trainer:
         row: dict[str, Any] = {
             "epoch": epoch,
             **{f"train_{name}": value for name, value in self.averages.compute().items()},
-            "learning_rate": self.config.learning_rate_of(epoch),
+            "learning_rate": self._learning_rate(self._step - 1),  # of its last step
             "images_per_second": self.averages.count / self.seconds,
             "seconds": self.seconds,
             **evaluation,

@@ -87,6 +87,23 @@ def test_the_result_may_be_the_last_epochs_network(images):
     assert all(torch.equal(network.state_dict()[name], value) for name, value in weights.items())
 
 
+def test_the_learning_rate_changes_in_every_step_and_rows_have_that_of_the_last(images, monkeypatch):
+    config = replace(CONFIG, schedule="cosine", warmup=1)
+    trainer = Trainer(made_network(), images, config, seed=0)
+    rates = []
+    monkeypatch.setattr(trainer.optimizer, "step", rates.append)
+    run = trainer.train()
+    assert rates == [config.learning_rate_at(step, 7) for step in range(28)]
+    assert [row["learning_rate"] for row in run.rows] == rates[6::7]
+
+
+def test_a_training_that_is_to_stop_early_follows_the_schedule_of_the_whole(images):
+    config = replace(CONFIG, schedule="cosine")
+    whole = Trainer(made_network(), images, config, seed=0).train()
+    stopped = Trainer(made_network(), images, config, seed=0).train(epochs=2)
+    pd.testing.assert_frame_equal(numbers(stopped), numbers(whole)[:2], check_exact=True)
+
+
 def test_without_validation_and_test_parts_none_is_reported():
     trainer = Trainer(made_network(), made_images(train=50), TrainingConfig(epochs=1), seed=0)
     run = trainer.train()
@@ -123,7 +140,7 @@ def assert_resumes_to(whole, images, checkpoint, config=CONFIG):
     assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
 
 
-CHANGES = [{"momentum": 0.0}, *[{"optimizer": name} for name in OPTIMIZERS]]
+CHANGES = [{"momentum": 0.0}, {"schedule": "cosine", "warmup": 1.5}, *[{"optimizer": name} for name in OPTIMIZERS]]
 
 
 @pytest.mark.parametrize(("steps", "changes"), [(1, {}), (7, {}), (27, {}), *[(10, changes) for changes in CHANGES]])

@@ -9,18 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
 
 from ansatz.declarations import parameters_of_docstring
-from ansatz.training.config import OPTIMIZERS, Compile, OptimizerName, TrainingConfig
+from ansatz.training.config import HYPERPARAMETERS, Compile, OptimizerName, ScheduleName, TrainingConfig
 from ansatz.workflow.configuration.mistakes import at, have, shown
 from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, NotNegative, OneOf, Positive, Section
 
 MEANINGS = parameters_of_docstring(getdoc(TrainingConfig) or "")
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(TrainingConfig)}
-# Hyperparameter -> the optimizers that have it.
-OPTIMIZERS_WITH = {
-    hyperparameter: [optimizer for optimizer in OPTIMIZERS if hyperparameter in OPTIMIZERS[optimizer]]
-    for hyperparameters in OPTIMIZERS.values()
-    for hyperparameter in hyperparameters
-}
 
 
 def _key(name: str, **extra: Any) -> Any:
@@ -39,25 +33,29 @@ class TrainingSection(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = _key("momentum")
     weight_decay: NotNegative = _key("weight_decay")
     epsilon: Positive | None = _key("epsilon")
-    milestones: Annotated[list[Count], DISTINCT] = _key("milestones", json_schema_extra=UNIQUE)
-    gamma: Positive = _key("gamma")
+    schedule: Annotated[ScheduleName, OneOf()] = _key("schedule")
+    milestones: Annotated[list[Count], DISTINCT] | None = _key("milestones", json_schema_extra=UNIQUE)
+    gamma: Positive | None = _key("gamma")
+    warmup: NotNegative = _key("warmup")
     metrics: Annotated[list[Annotated[str, Named("metric")]], DISTINCT] = _key("metrics", json_schema_extra=UNIQUE)
     compile: Annotated[Compile, OneOf()] = _key("compile")
 
     @model_validator(mode="after")
-    def _check_optimizer(self) -> "TrainingSection":
-        for option, optimizers in OPTIMIZERS_WITH.items():
-            if (value := getattr(self, option)) is not None and self.optimizer not in optimizers:
-                raise at((option,), f"{shown(value)}, but {self.optimizer} has no {option}; {have(optimizers)}")
-        for position, milestone in enumerate(self.milestones):
+    def _check_choices(self) -> "TrainingSection":
+        for name, (key, having) in HYPERPARAMETERS.items():
+            if (value := getattr(self, name)) is not None and (choice := getattr(self, key)) not in having:
+                raise at((name,), f"{shown(value)}, but {choice} has no {name}; {have(having)}")
+        for position, milestone in enumerate(self.milestones or ()):
             if milestone >= self.epochs:
                 text = f"{milestone} has no effect in {self.epochs} epochs; it must be below {self.epochs}"
                 raise at(("milestones", position), text)
+        if self.warmup >= self.epochs:
+            raise at(("warmup",), f"{shown(self.warmup)} epochs of {self.epochs}; it must be below {self.epochs}")
         return self
 
     @model_serializer(mode="wrap")
-    def _of_the_optimizer(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        lacking = [option for option, optimizers in OPTIMIZERS_WITH.items() if self.optimizer not in optimizers]
+    def _of_the_choices(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        lacking = [name for name, (key, having) in HYPERPARAMETERS.items() if getattr(self, key) not in having]
         return {key: value for key, value in inner(self).items() if key not in lacking}
 
     @classmethod
