@@ -277,6 +277,10 @@ MISTAKES = {
         "config.initialization.training.warmup: 2 epochs of 2; it must be below 2",
     ),
     "a negative warm-up": (training(warmup=-1), "training.warmup: -1 is too small; it must be at least 0"),
+    "labels without a label": (
+        training(label_smoothing=1),
+        "training.label_smoothing: 1 is too large; it must be below 1",
+    ),
     "a batch larger than the dataset": (
         training(batch_size=64),
         "config.initialization.training.batch_size: 64 is more than the ",

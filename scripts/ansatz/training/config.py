@@ -66,6 +66,9 @@ class TrainingConfig:
         Factor of the learning rate at each milestone; 0.1 by default.
     warmup : float
         Epochs in which the learning rate first rises, linearly in every step (Goyal et al. 2017).
+    label_smoothing : float
+        Share of each label that is spread evenly over all classes (Szegedy et al. 2016). Losses are reported without
+        it, those of training too.
     precision : {"float32", "bfloat16"}
         Precision of forward and backward passes (autocast); parameters stay float32.
     compile : bool or "auto"
@@ -92,6 +95,7 @@ class TrainingConfig:
     milestones: Sequence[Annotated[int, Ge(1)]] | None = None
     gamma: Annotated[float, Gt(0)] | None = None
     warmup: Annotated[float, Ge(0)] = 0.0
+    label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     precision: Precision = "float32"
     compile: Compile = "auto"
     metrics: Sequence[str] = ()

@@ -191,10 +191,10 @@ class Trainer:
 
     def _train_step(self, network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         logits = forward(network, x, self.config.precision)  # (n, classes)
-        loss = cross_entropy(logits, y)
-        loss.backward()
+        cross_entropy(logits, y, label_smoothing=self.config.label_smoothing).backward()
         self.optimizer.step(self._learning_rate(self._step))
-        self.averages.add(loss.detach() * len(y), logits.detach(), y)
+        logits = logits.detach()
+        self.averages.add(cross_entropy(logits, y) * len(y), logits, y)
 
     def _finish_epoch(self) -> None:
         """Evaluate the network after an epoch, and add all this to the results."""

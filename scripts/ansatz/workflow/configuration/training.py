@@ -37,6 +37,7 @@ class TrainingSection(Section):
     milestones: Annotated[list[Count], DISTINCT] | None = _key("milestones", json_schema_extra=UNIQUE)
     gamma: Positive | None = _key("gamma")
     warmup: NotNegative = _key("warmup")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = _key("label_smoothing")
     metrics: Annotated[list[Annotated[str, Named("metric")]], DISTINCT] = _key("metrics", json_schema_extra=UNIQUE)
     compile: Annotated[Compile, OneOf()] = _key("compile")
 
