@@ -15,14 +15,14 @@ from pydantic import TypeAdapter
 
 from ansatz import registry
 from ansatz.errors import UserError
-from ansatz.training.config import TrainingConfig
+from ansatz.training.config import Augmentation, TrainingConfig
 from ansatz.workflow.configuration.__main__ import contents
 from ansatz.workflow.configuration.checks.datasets import training_images
 from ansatz.workflow.configuration.documentation import json_schema
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.configuration.record import check_record, write_record
 from ansatz.workflow.configuration.tables import tables
-from ansatz.workflow.configuration.training import TrainingSection
+from ansatz.workflow.configuration.training import AugmentSection, TrainingSection
 from configurations import TRAIN, configuration, evolution, kernels, refusal, study, training
 from real_data import ROOT
 
@@ -149,16 +149,17 @@ def test_machines_have_their_own_options_before_shared_ones_before_defaults():
 
 def test_the_section_training_has_the_keys_types_and_defaults_of_the_library():
     """But for the precision, which is the same for all that is computed."""
-    hints = get_type_hints(TrainingConfig, include_extras=True)
-    section = TrainingSection.model_json_schema()["properties"]
-    assert set(section) == set(hints) - {"precision"}
-    for name, key in section.items():
-        library = TypeAdapter(hints[name]).json_schema()
-        for ignored in ("title", "description", "default", "uniqueItems"):
-            key.pop(ignored, None)
-        if name == "metrics":  # whose names the registry knows
-            library["items"] = key["items"]
-        assert key == library, name
+    for model, of in ((TrainingSection, TrainingConfig), (AugmentSection, Augmentation)):
+        hints = get_type_hints(of, include_extras=True)
+        section = model.model_json_schema()["properties"]
+        assert set(section) == set(hints) - {"precision"}
+        for name in section.keys() - {"augment"}:
+            key, library = section[name], TypeAdapter(hints[name]).json_schema()
+            for ignored in ("title", "description", "default", "uniqueItems"):
+                key.pop(ignored, None)
+            if name == "metrics":  # whose names the registry knows
+                library["items"] = key["items"]
+            assert key == library, name
     assert TrainingConfig(**TrainingSection().model_dump()) == TrainingConfig(metrics=[])
 
 

@@ -281,6 +281,16 @@ MISTAKES = {
         training(label_smoothing=1),
         "training.label_smoothing: 1 is too large; it must be below 1",
     ),
+    "an unknown augmentation": (
+        training(augment={"flp": True}),
+        "training.augment: unknown key 'flp'; did you mean 'flip'? allowed are flip, crop",
+    ),
+    "a number for a flip": (training(augment={"flip": 1}), "training.augment.flip: 1 is not true or false"),
+    "a negative crop": (
+        training(augment={"crop": -4}),
+        "training.augment.crop: -4 is too small; it must be",
+    ),
+    "a switch for augmentation": (training(augment=True), "training.augment: true is not a mapping of keys to values"),
     "a batch larger than the dataset": (
         training(batch_size=64),
         "config.initialization.training.batch_size: 64 is more than the ",

@@ -1,6 +1,6 @@
 """How a network is trained; importable without PyTorch, as the configuration checks it too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -37,6 +37,23 @@ HYPERPARAMETERS: dict[str, tuple[str, list[str]]] = {
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed at random, each anew in every epoch.
+
+    Parameters
+    ----------
+    flip : bool
+        Whether half of the images are flipped from left to right.
+    crop : int
+        Each image is shifted by up to this many pixels up or down and left or right, which is a random crop of the
+        image with a border of zeros, the mean of normalised images.
+    """
+
+    flip: bool = False
+    crop: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a network is trained on cross-entropy.
 
@@ -69,6 +86,8 @@ class TrainingConfig:
     label_smoothing : float
         Share of each label that is spread evenly over all classes (Szegedy et al. 2016). Losses are reported without
         it, those of training too.
+    augment : Augmentation
+        How training images are changed at random; may be given as a mapping.
     precision : {"float32", "bfloat16"}
         Precision of forward and backward passes (autocast); parameters stay float32.
     compile : bool or "auto"
@@ -96,11 +115,14 @@ class TrainingConfig:
     gamma: Annotated[float, Gt(0)] | None = None
     warmup: Annotated[float, Ge(0)] = 0.0
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    augment: Augmentation = Augmentation()
     precision: Precision = "float32"
     compile: Compile = "auto"
     metrics: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.augment, Mapping):  # as a configuration file has it
+            object.__setattr__(self, "augment", Augmentation(**self.augment))
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
                 raise UserError(f"{key}: {getattr(self, key)!r} is none of {', '.join(choices)}")

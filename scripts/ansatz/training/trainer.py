@@ -1,7 +1,8 @@
 """The training loop.
 
-Everything random in an epoch (the order of the images, the dropout masks) is drawn from the seed and the epoch. So runs
-with the same seed compare in pairs, and a resumed run gets the same numbers as an uninterrupted one.
+Everything random in an epoch (the order of the images, their augmentation, the dropout masks) is drawn from the seed
+and the epoch. So runs with the same seed compare in pairs, and a resumed run gets the same numbers as an uninterrupted
+one.
 """
 
 import logging
@@ -28,6 +29,7 @@ from ansatz.files.tables import PARTS
 from ansatz.interruption import uninterrupted
 from ansatz.networks.evaluation import forward, memory_format
 from ansatz.seeds import derive_seed
+from ansatz.training.augmentation import augmented_batches
 from ansatz.training.checkpoint import Checkpoint
 from ansatz.training.config import TrainingConfig
 from ansatz.training.evaluation import Averages, evaluate
@@ -49,7 +51,7 @@ class Trainer:
         ``train``; optionally ``train_eval`` and ``validation``, evaluated after each epoch, and ``test``.
     config : TrainingConfig
     seed : int
-        Determines the order of the images and the dropout masks.
+        Determines the order of the images, their augmentation and the dropout masks.
     checkpoint : Checkpoint, optional
         Resumed from; saved when it is due, and when the training is interrupted.
     snapshots : Snapshots, optional
@@ -67,7 +69,7 @@ class Trainer:
     Raises
     ------
     UserError
-        If a snapshot is wanted at a step that an epoch does not have.
+        If a snapshot is wanted at a step that an epoch does not have, or images may be shifted out of sight.
 
     Examples
     --------
@@ -94,6 +96,8 @@ class Trainer:
         self.steps_per_epoch = -(-len(images["train"]) // config.batch_size)
         if snapshots and (last := max(snapshots.steps, default=0)) > self.steps_per_epoch:
             raise UserError(f"{title}: steps: {last}, but an epoch has {self.steps_per_epoch} steps")
+        if (crop := config.augment.crop) >= (side := images["train"].size):
+            raise UserError(f"{title}: augment.crop: {crop}, but images have {side} px; it must be below {side}")
         cast(Any, network).to(device=self.device, memory_format=memory_format(network))  # torch 2.13 does not type this
         self.optimizer = Optimizer(network, config)
         self.run = Run()
@@ -174,9 +178,10 @@ class Trainer:
         if not done:
             torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         order = np.random.default_rng(derive_seed(self.seed, "order", epoch)).permutation(len(images))[done:]
+        moves = derive_seed(self.seed, "augmentation", epoch)
         self.network.train()
         with _progress_bar(len(images), done, f"{self.title} {epoch}/{config.epochs}") as advance:
-            for x, y in images.batches(config.batch_size, torch.from_numpy(order)):
+            for x, y in augmented_batches(images, torch.from_numpy(order), config, seed=moves):
                 if self.snapshots and self._step in (0, *self.snapshots.steps):
                     self._take_snapshot()
                     self.network.train()

@@ -156,7 +156,12 @@ def assert_resumes_to(whole, images, checkpoint, config=CONFIG):
     assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
 
 
-CHANGES = [{"momentum": 0.0}, {"schedule": "cosine", "warmup": 1.5}, *[{"optimizer": name} for name in OPTIMIZERS]]
+CHANGES = [
+    {"momentum": 0.0},
+    {"schedule": "cosine", "warmup": 1.5},
+    {"augment": {"flip": True, "crop": 2}},
+    *[{"optimizer": name} for name in OPTIMIZERS],
+]
 
 
 @pytest.mark.parametrize(("steps", "changes"), [(1, {}), (7, {}), (27, {}), *[(10, changes) for changes in CHANGES]])
@@ -293,8 +298,9 @@ def test_compiled_steps_learn_the_same(images, tmp_path):
     """Without dropout, as compiled networks draw other masks; compiled code lies where later runs look for it."""
     plain, compiled = made_network(), made_network()
     plain[3] = compiled[3] = nn.Identity()
+    config = replace(CONFIG, augment={"flip": True, "crop": 1})
     rows = [
-        Trainer(network, images, replace(CONFIG, compile=on), seed=0, compile_cache=tmp_path).train().rows
+        Trainer(network, images, replace(config, compile=on), seed=0, compile_cache=tmp_path).train().rows
         for network, on in ((plain, False), (compiled, True))
     ]
     for a, b in zip(*rows, strict=True):

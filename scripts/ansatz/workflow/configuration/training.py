@@ -9,18 +9,33 @@ from typing import Annotated, Any
 from pydantic import Field, SerializerFunctionWrapHandler, create_model, model_serializer, model_validator
 
 from ansatz.declarations import parameters_of_docstring
-from ansatz.training.config import HYPERPARAMETERS, Compile, OptimizerName, ScheduleName, TrainingConfig
+from ansatz.training.config import HYPERPARAMETERS, Augmentation, Compile, OptimizerName, ScheduleName, TrainingConfig
 from ansatz.workflow.configuration.mistakes import at, have, shown
-from ansatz.workflow.configuration.types import DISTINCT, UNIQUE, Count, Named, NotNegative, OneOf, Positive, Section
+from ansatz.workflow.configuration.types import (
+    DISTINCT,
+    UNIQUE,
+    Count,
+    Index,
+    Named,
+    NotNegative,
+    OneOf,
+    Positive,
+    Section,
+)
 
-MEANINGS = parameters_of_docstring(getdoc(TrainingConfig) or "")
-DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(TrainingConfig)}
 
-
-def _key(name: str, **extra: Any) -> Any:
+def _key(name: str, library: Any = TrainingConfig, **extra: Any) -> Any:
     """Return the field of a key, with the default and the meaning that the library gives it."""
-    default = list(DEFAULTS[name]) if isinstance(DEFAULTS[name], tuple) else DEFAULTS[name]
-    return Field(default, description=MEANINGS[name], **extra)
+    (default,) = (field.default for field in fields(library) if field.name == name)
+    default = list(default) if isinstance(default, tuple) else default
+    return Field(default, description=parameters_of_docstring(getdoc(library) or "")[name], **extra)
+
+
+class AugmentSection(Section):
+    """How training images are changed at random."""
+
+    flip: bool = _key("flip", Augmentation)
+    crop: Index = _key("crop", Augmentation)
 
 
 class TrainingSection(Section):
@@ -38,6 +53,7 @@ class TrainingSection(Section):
     gamma: Positive | None = _key("gamma")
     warmup: NotNegative = _key("warmup")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = _key("label_smoothing")
+    augment: AugmentSection = Field(AugmentSection(), description="How training images are changed at random.")
     metrics: Annotated[list[Annotated[str, Named("metric")]], DISTINCT] = _key("metrics", json_schema_extra=UNIQUE)
     compile: Annotated[Compile, OneOf()] = _key("compile")
 
