@@ -291,6 +291,7 @@ MISTAKES = {
         "training.augment.crop: -4 is too small; it must be",
     ),
     "a switch for augmentation": (training(augment=True), "training.augment: true is not a mapping of keys to values"),
+    "no patience": (training(early_stopping=0), "training.early_stopping: 0 is too small; it must be at least 1"),
     "a batch larger than the dataset": (
         training(batch_size=64),
         "config.initialization.training.batch_size: 64 is more than the ",

@@ -98,7 +98,8 @@ class ConvNet(ImageClassifier):
         def fitted(epochs: int, **rows: np.ndarray) -> Run:
             self.network_ = copy.deepcopy(self.initial_)
             parts = {name: Tensors(x[part], t[part], memory) for name, part in rows.items()}
-            run = Trainer(self.network_, parts, training, seed=seed, title="cnn").train(epochs)
+            config = replace(training, early_stopping=training.early_stopping if "validation" in rows else None)
+            run = Trainer(self.network_, parts, config, seed=seed, title="cnn").train(epochs)
             if run.diverged or ("validation" in rows and run.best is None):
                 raise UserError(f"cnn: diverged in epoch {len(run.rows)}; lower its learning_rate")
             return run

@@ -88,6 +88,8 @@ class TrainingConfig:
         it, those of training too.
     augment : Augmentation
         How training images are changed at random; may be given as a mapping.
+    early_stopping : int, optional
+        Training ends after so many epochs in a row without a better validation accuracy; by default, it never does.
     precision : {"float32", "bfloat16"}
         Precision of forward and backward passes (autocast); parameters stay float32.
     compile : bool or "auto"
@@ -116,6 +118,7 @@ class TrainingConfig:
     warmup: Annotated[float, Ge(0)] = 0.0
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     augment: Augmentation = Augmentation()
+    early_stopping: Annotated[int, Ge(1)] | None = None
     precision: Precision = "float32"
     compile: Compile = "auto"
     metrics: Sequence[str] = ()

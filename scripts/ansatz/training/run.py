@@ -38,6 +38,11 @@ class Run:
         rows = [row for row in self.rows if row["status"] == "ok" and "validation_accuracy" in row]
         return max(rows, key=lambda row: row["validation_accuracy"], default=None)
 
+    def stalled(self, patience: int | None) -> bool:
+        """Whether `patience` epochs have passed without a better validation accuracy; with None, never."""
+        best = self.best
+        return patience is not None and best is not None and len(self.rows) - best["epoch"] >= patience
+
     def summary(self, epoch: Epoch, test: dict[str, float]) -> dict[str, Any]:
         """Summarize the run for ``summary.json``.
 

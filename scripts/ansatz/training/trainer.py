@@ -69,7 +69,8 @@ class Trainer:
     Raises
     ------
     UserError
-        If a snapshot is wanted at a step that an epoch does not have, or images may be shifted out of sight.
+        If a snapshot is wanted at a step that an epoch does not have, images may be shifted out of sight, or the
+        validation images that stop a training early are missing.
 
     Examples
     --------
@@ -98,13 +99,15 @@ class Trainer:
             raise UserError(f"{title}: steps: {last}, but an epoch has {self.steps_per_epoch} steps")
         if (crop := config.augment.crop) >= (side := images["train"].size):
             raise UserError(f"{title}: augment.crop: {crop}, but images have {side} px; it must be below {side}")
+        if config.early_stopping and "validation" not in images:
+            raise UserError(f"{title}: early_stopping: {config.early_stopping}, but there are no validation images")
         cast(Any, network).to(device=self.device, memory_format=memory_format(network))  # torch 2.13 does not type this
         self.optimizer = Optimizer(network, config)
         self.run = Run()
         self.averages, self.seconds = Averages(config.metrics, self.device), 0.0  # of the epoch in progress
 
     def train(self, epochs: int | None = None) -> Run:
-        """Train from the checkpoint, if there is one, to the last epoch, or until a loss is not finite.
+        """Train from the checkpoint, if there is one, to the last epoch, or until it stops early or diverges.
 
         A KeyboardInterrupt, which `ansatz.job.job` raises on SIGTERM too, is raised between two steps, after a
         checkpoint was saved.
@@ -122,7 +125,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             self._resume()
             try:
-                while len(self.run.rows) < (epochs or self.config.epochs) and not self.run.diverged:
+                while len(self.run.rows) < (epochs or self.config.epochs) and not self._ended:
                     self._train_epoch(compiled)
                     self._finish_epoch()
             except KeyboardInterrupt:
@@ -162,6 +165,11 @@ class Trainer:
         except KeyboardInterrupt:
             self._save()
             raise
+
+    @property
+    def _ended(self) -> bool:
+        """Whether the training ends before its last epoch."""
+        return self.run.diverged or self.run.stalled(self.config.early_stopping)
 
     @property
     def _step(self) -> int:
@@ -223,6 +231,8 @@ class Trainer:
                 self.run.best_weights = {name: value.cpu().clone() for name, value in weights.items()}
             self.averages, self.seconds = Averages(self.config.metrics, self.device), 0.0
         LOG.info("%s: %s", self.title, _log_line(row, self.config.epochs))
+        if self.run.stalled(patience := self.config.early_stopping) and epoch < self.config.epochs:
+            LOG.info("%s: no better validation accuracy in %d epochs, training ends", self.title, patience)
 
     def _evaluate(self) -> dict[str, float]:
         """Return the loss and metrics of the parts on which each epoch is evaluated, as columns of a row."""

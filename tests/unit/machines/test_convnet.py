@@ -72,6 +72,25 @@ def test_its_features_are_of_what_training_added_to_the_filters(stripes):
         assert gained.abs().max() > 0
 
 
+def test_its_patience_is_of_held_out_images_and_its_schedule_of_the_whole_training(stripes, monkeypatch):
+    trained, trainer = [], convnet.Trainer
+
+    def watched(network, parts, training, **options):
+        trained.append(trainer(network, parts, training, **options))
+        return trained[-1]
+
+    monkeypatch.setattr(convnet, "Trainer", watched)
+    machine = small(training=replace(TRAINING, epochs=40, schedule="cosine", early_stopping=2)).fit(*stripes)
+    first, refitted = (one.run.rows for one in trained)
+    assert len(machine.history_) == len(first) < 40
+    assert len(refitted) == len(first) - 2
+    config, steps = trained[1].config, trained[1].steps_per_epoch
+    assert [row["learning_rate"] for row in refitted] == [
+        config.learning_rate_at((epoch + 1) * steps - 1, steps) for epoch in range(len(refitted))
+    ]
+    assert config.epochs == 40
+
+
 def test_padding_is_the_first_layers(stripes):
     padding = [module.padding for module in small(padding=1).fit(*stripes).network_ if hasattr(module, "padding")]
     assert padding == [(1, 1), (0, 0)]

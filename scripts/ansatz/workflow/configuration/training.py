@@ -54,6 +54,7 @@ class TrainingSection(Section):
     warmup: NotNegative = _key("warmup")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = _key("label_smoothing")
     augment: AugmentSection = Field(AugmentSection(), description="How training images are changed at random.")
+    early_stopping: Count | None = _key("early_stopping")
     metrics: Annotated[list[Annotated[str, Named("metric")]], DISTINCT] = _key("metrics", json_schema_extra=UNIQUE)
     compile: Annotated[Compile, OneOf()] = _key("compile")
 
