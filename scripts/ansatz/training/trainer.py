@@ -203,7 +203,13 @@ class Trainer:
         self.seconds = time.perf_counter() - start
 
     def _train_step(self, network: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
-        logits = forward(network, x, self.config.precision)  # (n, classes)
+        try:
+            logits = forward(network, x, self.config.precision)  # (n, classes)
+        except ValueError as error:
+            if len(y) > 1 or "value per channel" not in str(error):
+                raise
+            size = f"batch_size: {self.config.batch_size}"
+            raise UserError(f"{self.title}: {size} leaves a last image alone, too little for a batch norm") from error
         cross_entropy(logits, y, label_smoothing=self.config.label_smoothing).backward()
         self.optimizer.step(self._learning_rate(self._step))
         logits = logits.detach()

@@ -23,12 +23,26 @@ def test_a_network_of_torchvisions_name_has_its_parameters_at_width_one(name):
     assert shapes[0] == shapes[1]
 
 
-def test_vgg11_computes_what_torchvisions_computes():
-    theirs = models.vgg11(num_classes=5, init_weights=False).eval()
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vgg11", {"init_weights": False}),
+        ("vgg11_bn", {"init_weights": False}),
+        ("resnet18", {}),
+        ("resnet50", {}),
+        ("convnext_tiny", {}),
+    ],
+)
+def test_a_network_computes_what_torchvisions_computes(name, options):
+    theirs = models.get_model(name, num_classes=5, **options).eval()
     with torch.device("meta"):
-        ours = registry.find("network", "vgg11").object(5).eval()
-    ours.load_state_dict(theirs.state_dict(), assign=True)
-    x = torch.randn(1, 3, 40, 40)
+        ours = registry.find("network", name).object(5).eval()
+    state = theirs.state_dict()
+    for key, value in state.items():
+        if key.endswith("layer_scale") or (value.dim() == 1 and value.is_floating_point()):
+            value.uniform_(0.5, 1.5)  # or else norms, biases and scaled branches would not be seen
+    ours.load_state_dict(state, assign=True)
+    x = torch.randn(2, 3, 40, 40)
     with torch.inference_mode():
         assert torch.equal(ours(x), theirs(x))
 
@@ -45,28 +59,79 @@ def test_width_scales_the_hidden_layers_alone(width, first, last):
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
 
 
-def test_at_width_one_the_small_resnet_is_torchvisions_but_for_its_stem():
-    ours = build("resnet18_small", 10, seed=0)
-    theirs = models.resnet18(num_classes=10)
-    sizes = [sorted(p.numel() for p in network.parameters()) for network in (ours, theirs)]
-    sizes[1][sizes[1].index(64 * 3 * 7 * 7)] = 64 * 3 * 3 * 3
-    assert sizes[0] == sorted(sizes[1])
-    assert ours.features[0](torch.zeros(1, 3, 32, 32)).shape[2:] == (32, 32)
-    assert ours.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 4, 4)
-
-
-def test_the_small_resnet_computes_what_torchvisions_computes_after_the_stem():
-    theirs = models.resnet18(num_classes=5).eval()
-    ours = build("resnet18_small", 5, seed=0).eval()
-    blocks = [*ours.features[3:]]
-    for mine, block in zip(blocks, [b for stage in range(1, 5) for b in getattr(theirs, f"layer{stage}")], strict=True):
-        named = {key.replace("downsample", "shortcut"): value for key, value in block.state_dict().items()}
-        mine.load_state_dict(named)
-    ours.classifier.load_state_dict(theirs.fc.state_dict())
-    x = torch.randn(2, 64, 8, 8)
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
+def test_a_resnet_of_small_images_is_torchvisions_with_another_stem(name):
+    ours = build(name, 5, seed=0, stem="small").eval()
+    theirs = models.get_model(name, num_classes=5).eval()
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, 16, 16)
     with torch.inference_mode():
-        expected = theirs.fc(theirs.avgpool(theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(x))))).flatten(1))
-        torch.testing.assert_close(ours[1:](ours.features[3:](x)), expected)
+        assert torch.equal(ours(x), theirs(x))
+
+
+def test_the_small_resnet_is_the_one_with_the_small_stem():
+    ours, other = build("resnet18_small", 5, seed=0), build("resnet18", 5, seed=0, stem="small")
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_branches_that_start_at_zero_are_torchvisions(name):
+    ours = build(name, 5, seed=0, zero_init_residual=True)
+    theirs = models.get_model(name, num_classes=5, zero_init_residual=True)
+    zero = [
+        {key for key, value in network.state_dict().items() if key.endswith("weight") and not value.any()}
+        for network in (ours, theirs)
+    ]
+    assert zero[0] == zero[1]
+    assert len(zero[0]) == {"resnet18": 8, "resnet50": 16}[name]
+
+
+@pytest.mark.parametrize("depth", [11, 13, 16, 19])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_small_vgg_has_torchvisions_convolutions_and_one_linear_layer(depth, batch_norm):
+    with torch.device("meta"):
+        ours = registry.find("network", f"vgg{depth}_small").object(10, batch_norm=batch_norm)
+        theirs = models.get_model(f"vgg{depth}_bn" if batch_norm else f"vgg{depth}")
+    shapes = [{key: value.shape for key, value in network.features.state_dict().items()} for network in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert [tuple(parameter.shape) for parameter in ours.classifier.parameters()] == [(10, 512), (10,)]
+
+
+def test_convmixer_computes_what_its_authors_code_computes():
+    class Residual(nn.Module):
+        def __init__(self, branch):
+            super().__init__()
+            self.branch = branch
+
+        def forward(self, x):
+            return self.branch(x) + x
+
+    def theirs_of(dim, depth, kernel_size, patch_size, classes):
+        def activation():
+            return nn.GELU(), nn.BatchNorm2d(dim)
+
+        mixers = [
+            nn.Sequential(
+                Residual(nn.Sequential(nn.Conv2d(dim, dim, kernel_size, groups=dim, padding="same"), *activation())),
+                nn.Conv2d(dim, dim, 1),
+                *activation(),
+            )
+            for _ in range(depth)
+        ]
+        first = nn.Conv2d(3, dim, patch_size, stride=patch_size), *activation()
+        return nn.Sequential(*first, *mixers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(dim, classes))
+
+    ours, theirs = build("convmixer", 5, seed=0, blocks=3).eval(), theirs_of(256, 3, 5, 2, 5).eval()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
+    x = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_convmixer_of_cifar10_has_its_authors_number_of_parameters():
+    """ConvMixer-256/8 with kernels of 5 and patches of 2."""
+    assert sum(parameter.numel() for parameter in build("convmixer", 10, seed=0).parameters()) == 594186
 
 
 def test_lenet5_has_the_published_sizes():
@@ -133,10 +198,10 @@ def test_building_leaves_the_global_generator_alone():
 
 
 def test_networks_of_torchvision_are_built_by_name():
-    assert len(conv_layers(build("resnet18", 4, seed=0))) == 20
+    assert len(conv_layers(build("squeezenet1_1", 4, seed=0))) == 26
 
 
-@pytest.mark.parametrize("name", ["vgg19", "resnet18", "densenet121"])
+@pytest.mark.parametrize("name", ["vgg19", "resnet18_small", "densenet121"])
 def test_layers_are_named_without_drawing_or_allocating(name, monkeypatch):
     expected = list(conv_layers(build(name, 2, seed=0)))
     tensors = {}
@@ -166,8 +231,8 @@ def test_layers_depend_on_the_options():
             "'vgg12' is none of .*vgg11, .*, nor a network of torchvision; did you mean 'vgg1.'",
         ),
         ({"name": "resnet81"}, "did you mean 'resnet18'?"),
-        ({"name": "resnet18", "width": 0.5}, "resnet18 takes in_channels: 3 and width: 1 only"),
-        ({"name": "resnet18", "depth": 3}, "resnet18 has no option depth"),
+        ({"name": "densenet121", "width": 0.5}, "densenet121 takes in_channels: 3 and width: 1 only"),
+        ({"name": "densenet121", "depth": 3}, "densenet121 has no option depth"),
     ],
 )
 def test_unknown_networks_are_refused(arguments, expected):

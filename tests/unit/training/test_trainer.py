@@ -117,8 +117,8 @@ def killed_after(monkeypatch, steps):
     monkeypatch.setattr("ansatz.training.checkpoint.SHARE", np.inf)
 
 
-def assert_resumes_to(whole, images, checkpoint, config=CONFIG):
-    resumed = Trainer(made_network(), images, config, seed=0, checkpoint=checkpoint).train()
+def assert_resumes_to(whole, images, checkpoint, config=CONFIG, network=None):
+    resumed = Trainer(network or made_network(), images, config, seed=0, checkpoint=checkpoint).train()
     pd.testing.assert_frame_equal(numbers(resumed), numbers(whole), check_exact=True)
     assert all(torch.equal(resumed.best_weights[name], value) for name, value in whole.best_weights.items())
 
@@ -143,6 +143,32 @@ def test_a_killed_training_resumes_to_bit_identical_numbers(images, tmp_path, mo
         Trainer(made_network(), images, config, seed=0, checkpoint=checkpoint).train()
     monkeypatch.undo()
     assert_resumes_to(whole, images, checkpoint, config)
+
+
+def test_batch_norms_are_resumed_and_their_statistics_belong_to_the_best_weights(images, tmp_path, monkeypatch):
+    def with_batch_norm():
+        network = made_network()
+        network.insert(1, nn.BatchNorm2d(6))
+        return network
+
+    network = with_batch_norm()
+    whole = Trainer(network, images, CONFIG, seed=0)
+    whole.train()
+    assert whole.run.best_weights["1.num_batches_tracked"] == 7 * whole.run.best["epoch"]
+    best = whole.summarize("best")["best_validation_accuracy"]
+    assert best == evaluate(network, images["validation"], CONFIG)["accuracy"]
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    killed_after(monkeypatch, 10)
+    with pytest.raises(Killed):
+        Trainer(with_batch_norm(), images, CONFIG, seed=0, checkpoint=checkpoint).train()
+    monkeypatch.undo()
+    assert_resumes_to(whole.run, images, checkpoint, network=with_batch_norm())
+
+
+def test_a_single_image_that_a_batch_norm_cannot_normalise_is_one_line():
+    network = nn.Sequential(nn.Conv2d(1, 6, 8), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(6, 3))
+    with pytest.raises(UserError, match=r"^a: batch_size: 7 leaves a last image alone, too little for a batch norm$"):
+        Trainer(network, made_images(train=50), replace(CONFIG, batch_size=7), seed=0, title="a").train()
 
 
 def interrupted_at(network, call, training):
