@@ -188,7 +188,19 @@ MISTAKES = {
     # networks
     "unknown network": (study(network={"name": "vgg12"}), "config.initialization.network.name: 'vgg12' is none of "),
     "unknown network, nearly": (study(network={"name": "vgg12"}), "did you mean 'vgg1"),
-    "small images": (study(network={"image_size": 28}), "network.image_size: 28 is too small; it must be at least 32"),
+    "tiny images": (study(network={"image_size": 7}), "network.image_size: 7 is too small; it must be at least 8"),
+    "small images": (
+        study(network={"image_size": 28}),
+        "config.initialization.network.image_size: 28 is too small for vgg11; it must be at least 32",
+    ),
+    "small images of a source": (
+        {"sources": {"mine": {"train": {**TRAIN["train"], "network": {"name": "convnext_tiny", "image_size": 28}}}}},
+        "config.sources.mine.train.network.image_size: 28 is too small for convnext_tiny; it must be at least 32",
+    ),
+    "small images of an experiment": (
+        evolution(network={"name": "convmixer", "stride": 16, "image_size": 15}),
+        "config.evolution.a.network.image_size: 15 is too small for convmixer; it must be at least 16",
+    ),
     "two channels": (study(network={"in_channels": 2}), "network.in_channels: 2 is none of 1, 3"),
     "true for a channel": (study(network={"in_channels": True}), "network.in_channels: true is none of 1, 3"),
     "misspelt key of a network": (study(network={"widht": 1}), "unknown key 'widht'; did you mean 'width'?"),

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ansatz.errors import UserError, suggesting
+from ansatz.networks.evaluation import smallest_side
 from ansatz.networks.layers import conv_layers
 from ansatz.registry import definitions, find
 from ansatz.seeds import derive_seed
@@ -58,6 +59,15 @@ def layer_names(name: str, **options: Any) -> list[str]:
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return list(conv_layers(_construct(name, 2, **options)))
+
+
+def smallest_image(name: str, **options: Any) -> int | None:
+    """Return the side of the smallest images that a network takes, as `ansatz.networks.evaluation.smallest_side` does.
+
+    Parameters and errors are those of `layer_names`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        return smallest_side(_construct(name, 2, **options).eval(), options.get("in_channels", 3))
 
 
 def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:

@@ -15,6 +15,15 @@ from ansatz.errors import UserError
 from ansatz.networks.layers import conv_layers
 from ansatz.registry import blamed
 
+CANNOT = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AssertionError,
+)  # raised by networks for images of a wrong size
+SMALL = range(8, 65)  # sides of images, in pixels, among which the smallest is looked for that a network takes
+
 
 def forward(network: nn.Module, x: torch.Tensor, precision: str = "float32") -> torch.Tensor:
     """Return the logits of images, in float32 or a wider type.
@@ -104,16 +113,39 @@ def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) 
             logits = forward(network, torch.zeros(2, channels, size, size))
         except (UserError, torch.OutOfMemoryError):
             raise
-        except (RuntimeError, ValueError, TypeError, LookupError, AssertionError) as error:
+        except CANNOT as error:
             if blame := blamed(error):
                 raise UserError(blame) from error
-            reason = str(error).partition(";")[0]
-            raise UserError(f"network: cannot take {images}; change image_size ({reason})") from error
+            reason, smallest = str(error).partition(";")[0], smallest_side(network, channels)
+            change = (
+                f"change image_size to at least {smallest}" if smallest and smallest > size else "change image_size"
+            )
+            raise UserError(f"network: cannot take {images}; {change} ({reason})") from error
     if logits.shape != (2, classes):
         raise UserError(
             f"network: returns {tuple(logits.shape)} for two {images}; it must return (2, {classes}), one logit for "
             "each class and image"
         )
+
+
+@torch.no_grad()
+def smallest_side(network: nn.Module, channels: int) -> int | None:
+    """Return the side of the smallest images that a network takes, of those in `SMALL`; None if it takes none of them.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In evaluation mode; also on the meta device, where nothing is computed.
+    channels : int
+    """
+    device = next(network.parameters(), torch.empty(0)).device
+    for side in SMALL:
+        try:
+            network(torch.zeros(2, channels, side, side, device=device))
+        except CANNOT:
+            continue
+        return side
+    return None
 
 
 def activation_bytes(network: nn.Module, image: torch.Tensor, precision: str = "float32") -> int:

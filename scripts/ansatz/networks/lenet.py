@@ -11,7 +11,10 @@ from ansatz.registry import network
 
 @network
 def lenet5(classes: int, in_channels: int = 3, width: float = 1.0) -> nn.Module:
-    """Build LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling, for images of at least 32 x 32 pixels."""
+    """Build LeNet-5 (LeCun et al. 1998) with ReLU and max-pooling, for images of 32 x 32 pixels.
+
+    The positions that images of another size have after the convolutions are averaged to those of 32 x 32 pixels.
+    """
     wide = partial(scaled, width=width)
     features = nn.Sequential(
         nn.Conv2d(in_channels, wide(6), kernel_size=5),

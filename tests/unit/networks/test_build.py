@@ -8,7 +8,7 @@ from torchvision import models
 import ansatz.networks.build as networks
 from ansatz import registry
 from ansatz.errors import UserError
-from ansatz.networks.build import build, layer_names
+from ansatz.networks.build import build, layer_names, smallest_image
 from ansatz.networks.layers import conv_layers
 
 
@@ -148,6 +148,31 @@ def test_simplenet_has_13_convolutions_and_its_authors_five_million_parameters()
 def test_vgg11_for_mnist_begins_with_a_wide_convolution_without_bias():
     first = build("vgg11_mnist", 10, seed=0, in_channels=1).features[0]
     assert (first.kernel_size, first.padding, first.bias) == ((7, 7), (3, 3), None)
+
+
+@pytest.mark.parametrize(
+    ("options", "side"),
+    [
+        ({"name": "vgg11"}, 32),
+        ({"name": "vgg19_bn"}, 32),
+        ({"name": "vgg19_small"}, 16),
+        ({"name": "convnext_tiny"}, 32),
+        ({"name": "convnext_tiny", "stem": "small"}, 16),
+        ({"name": "simplenet"}, 16),
+        ({"name": "lenet5"}, 16),
+        ({"name": "resnet50"}, 8),
+        ({"name": "convmixer", "stride": 16, "in_channels": 1}, 16),
+        ({"name": "cnn", "image_size": 28}, 28),
+        ({"name": "densenet121"}, 29),
+    ],
+)
+def test_the_smallest_images_that_a_network_takes(options, side):
+    assert smallest_image(**options) == side
+    network, channels = build(**options, classes=2, seed=0).eval(), options.get("in_channels", 3)
+    assert network(torch.zeros(1, channels, side, side)).shape == (1, 2)
+    if side > 8:
+        with pytest.raises(RuntimeError):
+            network(torch.zeros(1, channels, side - 1, side - 1))
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Mean(nn.Module):
         ),
         (
             nn.Sequential(nn.Conv2d(3, 4, 9)),
-            "cannot take images of 3 x 8 x 8; change image_size (Calculated padded inp",
+            "cannot take images of 3 x 8 x 8; change image_size to at least 9 (Calculated padded inp",
         ),
         (
             nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),

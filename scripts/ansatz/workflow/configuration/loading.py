@@ -11,7 +11,7 @@ from ansatz.errors import UserError
 from ansatz.workflow.configuration import overriding
 from ansatz.workflow.configuration.checks.datasets import wrong_batches, wrong_datasets
 from ansatz.workflow.configuration.checks.files import idle_plugins, missing_plugins, wrong_files
-from ansatz.workflow.configuration.checks.layers import wrong_layers
+from ansatz.workflow.configuration.checks.layers import wrong_layers, wrong_sizes
 from ansatz.workflow.configuration.checks.sources import wrong_sources
 from ansatz.workflow.configuration.checks.tasks import wrong_tasks
 from ansatz.workflow.configuration.checks.weights import wrong_weights
@@ -20,7 +20,7 @@ from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sources import Source
 
-SLOW = (wrong_weights, wrong_layers)  # they ask torchvision and torch
+SLOW = (wrong_weights, wrong_layers, wrong_sizes)  # they ask torchvision and torch
 CHECKS = (wrong_datasets, wrong_sources, wrong_tasks, wrong_batches, *SLOW)
 
 
@@ -43,7 +43,8 @@ def load(
     directory : Path, optional
         Where relative paths start; by default where the process is.
     thorough : bool
-        Whether to check names of layers and weights too, which needs torch and torchvision and takes seconds.
+        Whether to check names of layers and weights, and small images, too, which needs torch and torchvision and takes
+        seconds.
 
     Raises
     ------

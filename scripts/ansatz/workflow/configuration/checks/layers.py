@@ -1,4 +1,4 @@
-"""Names of layers, which building the network shows."""
+"""Names of layers and sizes of images, which building the network shows."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -7,6 +7,8 @@ from ansatz.errors import UserError
 from ansatz.workflow.configuration.mistakes import no_such
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
+
+USUAL = 32  # px that all networks of the library take
 
 
 def wrong_layers(configuration: Configuration) -> Iterator[str]:
@@ -31,3 +33,30 @@ def _layers(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig, 
         yield "initialization.layers", study.network, list(study.layers)
     for name, experiment in configuration.evolution.items():
         yield f"evolution.{name}.layers", experiment.network, experiment.layers or []
+
+
+def wrong_sizes(configuration: Configuration) -> Iterator[str]:
+    """Yield images that are too small for a network; imports torch if images are small and torch is installed."""
+    for key, network in _networks(configuration):
+        if network.image_size < USUAL and find_spec("torch"):
+            from ansatz.networks.build import smallest_image
+
+            try:
+                smallest = smallest_image(**network.builder)
+            except UserError as error:  # such as a depth that the images do not allow
+                yield f"{key}: {error}"
+                continue
+            if smallest and network.image_size < smallest:
+                size = f"{key}.image_size: {network.image_size}"
+                yield f"{size} is too small for {network.name}; it must be at least {smallest}"
+
+
+def _networks(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig]]:
+    for name, source in configuration.sources.items():
+        if source.kind != "torchvision" and source.settings.network:
+            yield f"sources.{name}.{source.kind}.network", source.settings.network
+    if configuration.initialization:
+        yield "initialization.network", configuration.initialization.network
+    for key, experiment in configuration.experiments():
+        if not key.startswith("kernels."):
+            yield f"{key}.network", experiment.network
