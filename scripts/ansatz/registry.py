@@ -156,9 +156,16 @@ def dataset(
     return _decorator("dataset", defined, declared | {"images": images, "classes": classes, "pixels": pixels})
 
 
-def metric(defined: Any = None, *, name: str | None = None) -> Any:
-    """Register a metric of each epoch: ``(logits, labels) -> Tensor``, one value per image, which are averaged."""
-    return _decorator("metric", defined, {"name": name})
+def metric(defined: Any = None, *, name: str | None = None, of: Literal["images", "confusion"] = "images") -> Any:
+    """Register a metric of each epoch: ``(logits, labels) -> Tensor``, one value per image, which are averaged.
+
+    Parameters
+    ----------
+    of : {"images", "confusion"}
+        With "confusion", the metric is ``(confusion) -> Tensor``, one value for all images: of the numbers of images of
+        each class (rows) that are predicted as each class (columns).
+    """
+    return _decorator("metric", defined, {"name": name, "of": of})
 
 
 def machine(

@@ -1,6 +1,7 @@
-"""Evaluate a network: its loss and metrics, averaged over images."""
+"""Evaluate a network: its loss and metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,7 +21,7 @@ def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 class Averages:
-    """Loss and metrics, averaged over the images of several batches.
+    """Loss and metrics of the images of several batches.
 
     Sums stay on the device, so that only `compute` waits for it.
 
@@ -32,14 +33,19 @@ class Averages:
     """
 
     def __init__(self, metrics: Sequence[str], device: torch.device) -> None:
-        self.metrics = {name: find("metric", name).object for name in dict.fromkeys(["accuracy", *metrics])}
-        self.sums = torch.zeros(1 + len(self.metrics), dtype=torch.float64, device=device)
+        found = {name: find("metric", name) for name in dict.fromkeys(["accuracy", *metrics])}
+        self.of_images, self.of_confusion = (
+            {name: metric.object for name, metric in found.items() if metric.declared["of"] == of}
+            for of in ("images", "confusion")
+        )
+        self.sums = torch.zeros(1 + len(self.of_images), dtype=torch.float64, device=device)
+        self.confusion = torch.zeros((), dtype=torch.float64, device=device)  # (classes, classes), after a batch
         self.count = 0
 
     def add(self, loss_sum: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Add a batch: the sum of its images' losses (a scalar), logits (n, classes) and labels (n,)."""
         sums = [loss_sum]
-        for name, function in self.metrics.items():
+        for name, function in self.of_images.items():
             values = function(logits, labels)  # (n,)
             if values.shape != labels.shape:
                 shape, expected = tuple(values.shape), tuple(labels.shape)
@@ -48,11 +54,30 @@ class Averages:
                 )
             sums.append(values.sum(dtype=torch.float64))
         self.sums += torch.stack(sums)
+        if self.of_confusion:
+            one_hot = torch.eye(logits.shape[1], dtype=torch.float64, device=logits.device)  # (classes, classes)
+            self.confusion = self.confusion + one_hot[labels].mT @ one_hot[logits.argmax(1)]
         self.count += len(labels)
 
     def compute(self) -> dict[str, float]:
-        """Return the averages: ``loss``, ``accuracy`` and the other metrics."""
-        return dict(zip(["loss", *self.metrics], (self.sums / self.count).tolist(), strict=True))
+        """Return ``loss``, ``accuracy`` and the other metrics."""
+        values = dict(zip(["loss", *self.of_images], (self.sums / self.count).tolist(), strict=True))
+        for name, function in self.of_confusion.items():
+            value = function(self.confusion)
+            if value.numel() != 1:
+                raise UserError(f"metric {name}: returned shape {tuple(value.shape)}; it must return one value")
+            values[name] = value.item()
+        return values
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of batches so far."""
+        return {"sums": self.sums, "confusion": self.confusion, "count": self.count}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from the state in a checkpoint."""
+        self.sums, self.confusion = (state[name].to(self.sums.device) for name in ("sums", "confusion"))
+        self.count = state["count"]
 
 
 def evaluate(network: nn.Module, images: Images, config: TrainingConfig) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """Metrics that a training can compute in each epoch besides loss and accuracy.
 
 A metric maps logits (n, classes) and labels (n,), both on the device, to one value per image; an epoch reports the mean
-over its images. It is computed in every step, and should not wait for the device (no ``.item()``).
+over its images. It is computed in every step, and should not wait for the device (no ``.item()``). A metric of the
+confusion matrix is computed once an epoch.
 """
 
 import torch
@@ -20,3 +21,9 @@ def top5_accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def confidence(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The probability of the predicted class; larger than the accuracy where a network is overconfident."""
     return logits.softmax(1).amax(1)
+
+
+@metric(of="confusion")
+def balanced_accuracy(confusion: torch.Tensor) -> torch.Tensor:
+    """The mean over classes of the accuracy on the images of each class; for classes of different sizes."""
+    return (confusion.diagonal() / confusion.sum(1)).nanmean()  # without classes of no image

@@ -264,7 +264,7 @@ class Trainer:
                     "network": self.network.state_dict(),
                     "optimizer": self.optimizer.state,
                     "run": vars(self.run),
-                    "epoch": {"sums": self.averages.sums, "count": self.averages.count, "seconds": self.seconds},
+                    "epoch": {**self.averages.state, "seconds": self.seconds},
                     "generators": [generator.get_state() for generator in self._generators],
                 }
             )
@@ -276,8 +276,8 @@ class Trainer:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state(state["optimizer"])
             self.run, epoch = Run(**state["run"]), state["epoch"]
-            self.averages.sums.copy_(epoch["sums"])
-            self.averages.count, self.seconds = epoch["count"], epoch["seconds"]
+            self.averages.load_state(epoch)
+            self.seconds = epoch["seconds"]
             for generator, saved in zip(self._generators, state["generators"], strict=True):
                 generator.set_state(saved)
             epochs, images = len(self.run.rows), self.averages.count

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix
 from torch.nn.functional import cross_entropy
 
 from ansatz import registry
@@ -13,6 +14,7 @@ from ansatz.training.evaluation import Averages, evaluate
 from made_images import CPU, made_images, made_network
 
 METRICS = list(registry.definitions("metric"))
+OF_IMAGES = [name for name in METRICS if registry.find("metric", name).declared["of"] == "images"]
 
 
 def of_one_image(name, logits, label):
@@ -31,7 +33,7 @@ def random_batch(n, classes, seed=0):
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_a_metric_is_of_each_image_by_itself_in_any_precision(name, classes):
     metric = registry.find("metric", name).object
     logits, labels = (torch.from_numpy(array) for array in random_batch(30, classes))
@@ -45,7 +47,7 @@ def test_a_metric_is_of_each_image_by_itself_in_any_precision(name, classes):
         np.testing.assert_allclose(values.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_averages_are_over_images_however_they_are_batched(name):
     logits, labels = (torch.from_numpy(array) for array in random_batch(23, 10))
     averages = Averages([name], CPU)
@@ -57,6 +59,35 @@ def test_averages_are_over_images_however_they_are_batched(name):
     assert list(means)[:2] == ["loss", "accuracy"]
 
 
+@pytest.mark.parametrize("classes", [3, 40])  # of 40 classes, some have no image
+def test_a_metric_of_the_confusion_matrix_is_of_all_images_however_they_are_batched(classes):
+    logits, labels = (torch.from_numpy(array) for array in random_batch(60, classes))
+    logits[torch.arange(60), labels] += 3 * torch.arange(60) / 60
+    averages = Averages(["balanced_accuracy"], CPU)
+    for x, y in zip(logits.split(7), labels.split(7), strict=True):
+        averages.add(cross_entropy(x, y, reduction="sum"), x, y)
+    means, predicted = averages.compute(), logits.argmax(1)
+    assert list(means) == ["loss", "accuracy", "balanced_accuracy"]
+    np.testing.assert_array_equal(averages.confusion, confusion_matrix(labels, predicted, labels=range(classes)))
+    recalls = [np.mean(predicted.numpy()[labels == label] == label) for label in set(labels.tolist())]
+    assert means["balanced_accuracy"] == pytest.approx(np.mean(recalls)) != pytest.approx(means["accuracy"])
+
+
+def test_what_is_added_up_continues_from_its_state():
+    logits, labels = (torch.from_numpy(array) for array in random_batch(23, 4))
+    whole, first, second = (Averages(METRICS, CPU) for _ in range(3))
+    for x, y in zip(logits.split(7), labels.split(7), strict=True):
+        loss = cross_entropy(x, y, reduction="sum")
+        whole.add(loss, x, y)
+        if first.count < 14:
+            first.add(loss, x, y)
+            second.load_state(first.state)
+        else:
+            second.add(loss, x, y)
+    assert first.count == 14
+    assert second.compute() == whole.compute()
+
+
 def test_a_metric_that_averages_by_itself_is_refused():
     @registry.metric
     def averaging(logits, labels):
@@ -65,6 +96,18 @@ def test_a_metric_that_averages_by_itself_is_refused():
     logits, labels = (torch.from_numpy(array) for array in random_batch(5, 3))
     with pytest.raises(UserError, match=r"metric averaging: .* one value per image, \(5,\)"):
         Averages(["averaging"], CPU).add(torch.tensor(1.0), logits, labels)
+
+
+def test_a_metric_of_the_confusion_matrix_with_several_values_is_refused():
+    @registry.metric(of="confusion")
+    def recalls(confusion):
+        return confusion.diagonal()
+
+    logits, labels = (torch.from_numpy(array) for array in random_batch(5, 3))
+    averages = Averages(["recalls"], CPU)
+    averages.add(torch.tensor(1.0), logits, labels)
+    with pytest.raises(UserError, match=r"metric recalls: returned shape \(3,\); it must return one value"):
+        averages.compute()
 
 
 def test_an_unknown_metric_is_refused():
