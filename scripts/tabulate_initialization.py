@@ -6,7 +6,7 @@ from ansatz.job import job
 from ansatz.reporting import initialization
 
 with job(snakemake.log[0]):
-    summary = initialization.summarize(read_csv(snakemake.input.runs, RUN + OUTCOME))
+    summary = initialization.summarize(read_csv(snakemake.input.runs, RUN + OUTCOME), snakemake.params.baseline)
     summary = initialization.with_published(summary, read_csv(snakemake.input.published))
     write_csv(snakemake.output.csv, summary.round(6))
     caption = initialization.caption(read_csv(snakemake.input.resources, RUN + RESOURCES))

@@ -106,6 +106,18 @@ def test_what_is_left_out_has_a_default():
     assert loaded.threads == 1
 
 
+@pytest.mark.parametrize(
+    ("keys", "baseline"),
+    [
+        ({}, "kaiming_uniform"),
+        ({"initializers": ["nfm", {"normal": {"std": 0.02}}]}, "nfm"),
+        ({"initializers": ["nfm", {"normal": {"std": 0.02}}], "baseline": "normal_std-0.02"}, "normal_std-0.02"),
+    ],
+)
+def test_the_baseline_is_one_of_those_compared(keys, baseline):
+    assert load(configuration(**study(**keys))).initialization.baseline == baseline
+
+
 def test_a_source_trains_the_network_of_the_study_unless_it_has_its_own():
     own = {"train": {"dataset": "digits", "network": {"name": "lenet5"}, "training": {"batch_size": 8}}}
     loaded = load(configuration(sources={"study": TRAIN, "own": own}, **study(initializers=["nfm@own", "agop@study"])))

@@ -181,6 +181,18 @@ MISTAKES = {
         study(initializers=[{"normal": {"std": 1}}, {"normal": {"std": 1.0}}]),
         "config.initialization.initializers: normal_std-1 is listed twice",
     ),
+    "a baseline that is not compared": (
+        study(baseline="kaiming_unifrom"),
+        "config.initialization.baseline: 'kaiming_unifrom' is none of kaiming_uniform, nfm; did you mean 'kaiming_unif",
+    ),
+    "a baseline without its options": (
+        study(initializers=["nfm", {"normal": {"std": 0.02}}], baseline="normal"),
+        "config.initialization.baseline: 'normal' is none of nfm, normal_std-0.02",
+    ),
+    "a baseline with options": (
+        study(baseline={"normal": {"std": 0.02}}),
+        "config.initialization.baseline: {'normal': {'std': 0.02}} is not text",
+    ),
     "a number as text": (study(seeds=["3"]), "seeds.0: '3' is not a whole number; write 3 without quotes"),
     "negative seed": (study(seeds=[-1]), "config.initialization.seeds.0: -1 is too small; it must be at least 0"),
     "too large a seed": (study(seeds=[10**30]), "is too large; it must be at most 4294967295"),

@@ -46,6 +46,8 @@ rule tabulate_initialization:
         f"{LOGS}/tabulate_initialization.log",
     conda:
         TABLES
+    params:
+        baseline=PLAN.baseline,
     message:
         "Make the table of initializers"
     script:

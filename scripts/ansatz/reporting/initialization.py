@@ -6,17 +6,16 @@ import pandas as pd
 from ansatz.reporting.formatting import difference_and_interval, mean_and_spread
 from ansatz.reporting.statistics import mean_interval
 
-BASELINE = "kaiming_uniform"  # the initializer that the others are compared with
 HEADINGS = {
     "validation": "best validation",
     "test": "test",
-    "difference": f"Δ to {BASELINE} [95 %]",
+    "difference": "Δ to {baseline} [95 %]",
     "published": "published (VGG11, 224 px)",
 }
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$", "±": r"$\pm$"})
 
 
-def summarize(runs: pd.DataFrame, baseline: str = BASELINE, level: float = 0.95) -> pd.DataFrame:
+def summarize(runs: pd.DataFrame, baseline: str, level: float = 0.95) -> pd.DataFrame:
     """Summarize runs over seeds.
 
     Parameters
@@ -35,8 +34,8 @@ def summarize(runs: pd.DataFrame, baseline: str = BASELINE, level: float = 0.95)
         of them ``diverged``; over the runs that did not diverge, ``validation_mean`` and ``validation_std`` of the best
         validation accuracy, ``test_mean`` and ``test_std`` of the test accuracy at that epoch; over the seeds for which
         neither initializer diverged, the mean ``difference`` to the baseline and its interval, ``difference_low`` and
-        ``difference_high``. Accuracies are in 0..1; standard deviations divide by n - 1; NaN where there are too few
-        runs.
+        ``difference_high``; and the ``baseline``. Accuracies are in 0..1; standard deviations divide by n - 1; NaN
+        where there are too few runs.
     """
     rows = []
     for (dataset, initializer), group in runs.groupby(["dataset", "initializer"], sort=False):
@@ -53,7 +52,7 @@ def summarize(runs: pd.DataFrame, baseline: str = BASELINE, level: float = 0.95)
             differences = differences[:0]
         low, high = mean_interval(differences.to_numpy(float), level)
         row |= {"difference": differences.mean(), "difference_low": low, "difference_high": high}
-        rows.append(row)
+        rows.append(row | {"baseline": baseline})
     return pd.DataFrame(rows)
 
 
@@ -103,9 +102,7 @@ def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", 
         columns[dataset, "test"] = pd.Series(
             {name: _accuracy(row, "test", plus_minus) for name, row in group.iterrows()}
         )
-        columns[dataset, "difference"] = pd.Series(
-            {name: difference_and_interval(row, minus=minus) for name, row in group.iterrows()}
-        )
+        columns[dataset, "difference"] = pd.Series({name: _difference(row, minus) for name, row in group.iterrows()})
         columns[dataset, "published"] = group.published.map(
             lambda value: "" if pd.isna(value) else f"{100 * value:.2f}"
         )
@@ -118,6 +115,15 @@ def _validation(row: pd.Series, plus_minus: str) -> str:
         return "diverged"
     cell = _accuracy(row, "validation", plus_minus)
     return f"{cell} ({row.diverged} of {row.seeds} diverged)" if cell and row.diverged else cell
+
+
+def _difference(row: pd.Series, minus: str) -> str:
+    return "baseline" if row.name == row.baseline else difference_and_interval(row, minus=minus) or "–"
+
+
+def _headings(summary: pd.DataFrame) -> dict[str, str]:
+    baseline = summary.baseline.iloc[0]
+    return {key: heading.format(baseline=baseline) for key, heading in HEADINGS.items()}
 
 
 def _accuracy(row: pd.Series, part: str, plus_minus: str) -> str:
@@ -136,20 +142,20 @@ def caption(resources: pd.DataFrame) -> str:
 
 def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in Markdown, the best validation accuracy of each dataset in bold, and its caption below it."""
-    table = layout(summary)
-    table.columns = pd.Index([f"{dataset}: {HEADINGS[what]}" for dataset, what in table.columns])
+    table, headings = layout(summary), _headings(summary)
+    table.columns = pd.Index([f"{dataset}: {headings[what]}" for dataset, what in table.columns])
     return table.to_markdown(disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
 
 
 def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in LaTeX (package booktabs), the best validation accuracy of each dataset in bold."""
-    table = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$")
+    table, headings = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$"), _headings(summary)
 
     def escaped(text: str) -> str:
         return text.translate(LATEX)
 
     table.index = table.index.map(escaped)
-    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(HEADINGS[what])) for d, what in table.columns])
+    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(headings[what])) for d, what in table.columns])
     table.index.name = None
     return table.style.to_latex(
         hrules=True,

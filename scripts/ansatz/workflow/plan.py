@@ -326,6 +326,12 @@ class Plan:
         study = self.configuration.initialization
         return list(dict.fromkeys([*names("curves"), *(study.training.metrics if study else ())]))
 
+    @property
+    def baseline(self) -> str | None:
+        """The initializer of the study that the others are compared with."""
+        study = self.configuration.initialization
+        return study.baseline if study else None
+
     def archived_datasets(self) -> list[str]:
         """Return the registered datasets that any case needs, by name."""
         used = chain(self.trainings.values(), self.extractions.values(), self.machine_runs.values())

@@ -26,12 +26,13 @@ def runs(values, dataset="digits", test=None, diverged=()):
     return pd.DataFrame(rows)
 
 
+BASELINE = "kaiming_uniform"
 VALUES = {"kaiming_uniform": [0.90, 0.92, 0.91], "nfm": [0.95, 0.96, 0.97]}
 PUBLISHED = pd.DataFrame({"initializer": ["nfm"], "svhn": [92.79]})
 
 
 def test_means_spreads_and_paired_intervals():
-    summary = initialization.summarize(runs(VALUES)).set_index("initializer")
+    summary = initialization.summarize(runs(VALUES), BASELINE).set_index("initializer")
     assert summary.validation_mean["nfm"] == pytest.approx(0.96)
     assert summary.validation_std["nfm"] == pytest.approx(np.std(VALUES["nfm"], ddof=1))
     differences = np.subtract(VALUES["nfm"], VALUES["kaiming_uniform"])
@@ -43,13 +44,14 @@ def test_means_spreads_and_paired_intervals():
 
 def test_runs_pair_by_seed_not_by_position():
     shuffled = runs(VALUES).sample(frac=1, random_state=1)
-    a, b = (initialization.summarize(r).set_index("initializer").loc["nfm"] for r in (runs(VALUES), shuffled))
+    a, b = (initialization.summarize(r, BASELINE).set_index("initializer").loc["nfm"] for r in (runs(VALUES), shuffled))
     assert a.difference == pytest.approx(b.difference)
     assert a.difference_low == pytest.approx(b.difference_low)
 
 
 def test_one_seed_has_no_spread():
-    summary = initialization.summarize(runs({"kaiming_uniform": [0.9], "nfm": [0.95]})).set_index("initializer")
+    one_seed = runs({"kaiming_uniform": [0.9], "nfm": [0.95]})
+    summary = initialization.summarize(one_seed, BASELINE).set_index("initializer")
     assert summary.difference["nfm"] == pytest.approx(0.05)
     assert summary.loc["nfm", ["validation_std", "difference_low"]].isna().all()
     table = initialization.layout(initialization.with_published(summary.reset_index(), PUBLISHED))
@@ -60,23 +62,30 @@ def test_one_seed_has_no_spread():
 def test_diverged_runs_are_shown_and_left_out_of_means():
     diverged = {("nfm", 0), ("agop", 0), ("agop", 1), ("agop", 2)}
     values = VALUES | {"agop": [0.1, 0.1, np.nan]}
-    summary = initialization.summarize(runs(values, diverged=diverged))
+    summary = initialization.summarize(runs(values, diverged=diverged), BASELINE)
     table = initialization.layout(initialization.with_published(summary, PUBLISHED))
     assert table.loc["agop", ("digits", "validation")] == "diverged"
     assert table.loc["nfm", ("digits", "validation")] == "**96.50 ± 0.71 (1 of 3 diverged)**"
 
 
-def test_a_baseline_that_was_not_run_leaves_no_differences():
-    table = initialization.layout(
-        initialization.with_published(initialization.summarize(runs({"nfm": [0.9, 0.8]})), PUBLISHED)
-    )
-    assert list(table.columns) == [("digits", "validation")]
+def test_any_initializer_can_be_the_baseline():
+    summary = initialization.summarize(runs(VALUES), "nfm").set_index("initializer")
+    assert summary.difference["kaiming_uniform"] == pytest.approx(-0.05)
+    assert np.isnan(summary.difference["nfm"])
+    assert set(summary.baseline) == {"nfm"}
+
+
+def test_differences_that_do_not_exist_are_shown_as_such():
+    """Nothing vanishes where the baseline diverged."""
+    summary = initialization.summarize(runs(VALUES, diverged={(BASELINE, seed) for seed in range(3)}), BASELINE)
+    table = initialization.layout(initialization.with_published(summary, PUBLISHED))
+    assert table["digits", "difference"].to_dict() == {"kaiming_uniform": "baseline", "nfm": "–"}
 
 
 @pytest.fixture
 def summary():
     both = pd.concat([runs(VALUES, "svhn", test=0.5), runs(VALUES, "tiny_imagenet", test=0.25)])
-    return initialization.with_published(initialization.summarize(both), PUBLISHED)
+    return initialization.with_published(initialization.summarize(both, BASELINE), PUBLISHED)
 
 
 def test_markdown(summary):
@@ -102,5 +111,7 @@ def test_latex(summary):
 
 def test_negative_differences_have_a_minus():
     worse = {"kaiming_uniform": [0.9, 0.9], "nfm": [0.8, 0.7]}
-    table = initialization.layout(initialization.with_published(initialization.summarize(runs(worse)), PUBLISHED))
+    table = initialization.layout(
+        initialization.with_published(initialization.summarize(runs(worse), BASELINE), PUBLISHED)
+    )
     assert table.loc["nfm", ("digits", "difference")].startswith("−15.00 [−78.53, +48.53]")

@@ -87,8 +87,10 @@ def _completed(configuration: Configuration) -> Configuration:
     """Return the configuration with the defaults that depend on other keys."""
     study = configuration.initialization
     network = study.network if study else NetworkConfig()
-    if study and study.datasets is None:
-        study = study.model_copy(update={"datasets": list(configuration.datasets)})
+    if study:
+        defaults = {"datasets": list(configuration.datasets), "baseline": study.default_baseline}
+        missing = {key: value for key, value in defaults.items() if getattr(study, key) is None}
+        study = study.model_copy(update=missing)
     sources = {
         name: Source(train=source.train.model_copy(update={"network": network}))
         if source.train and source.train.network is None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ansatz.workflow.configuration.choices import Choice, Initializer
-from ansatz.workflow.configuration.mistakes import at, joined, mistake, shown
+from ansatz.workflow.configuration.mistakes import at, joined, mistake, none_of, shown
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.training import TrainingSection
 from ansatz.workflow.configuration.types import (
@@ -35,6 +35,7 @@ WITHOUT_SOURCE = [
     "kaiming_normal",
     "orthogonal",
 ]  # what is compared by default
+BASELINE = "kaiming_uniform"  # what the others are compared with by default
 
 SeedOf = Literal["run", "shared"]
 
@@ -76,6 +77,11 @@ class Initialization(Section):
     datasets: Values[Text] | None = Field(None, description="The datasets to train on; null is all of `datasets`.")
     initializers: Values[Initializer] = Field(
         initializers(*WITHOUT_SOURCE), description="The initializers to compare; by default those without a source."
+    )
+    baseline: Text | None = Field(
+        None,
+        description="The initializer that the others are compared with, by its name in tables; null is kaiming_uniform "
+        "if it is compared, otherwise the first.",
     )
     seeds: Seeds = Field([0, 1, 2], description="Seeds; every training is repeated with each of them.")
     network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
@@ -126,6 +132,19 @@ class Initialization(Section):
         if self.tuning:
             del written["training"]["learning_rate"]
         return written
+
+    @property
+    def default_baseline(self) -> str:
+        """The label of the initializer that the others are compared with where none is chosen."""
+        labels = [choice.label for choice in self.initializers]
+        return BASELINE if BASELINE in labels else labels[0]
+
+    @model_validator(mode="after")
+    def _check_baseline(self) -> "Initialization":
+        labels = [choice.label for choice in self.initializers]
+        if self.baseline is not None and self.baseline not in labels:
+            raise at(("baseline",), none_of(self.baseline, labels))
+        return self
 
 
 class PretrainedNetworks(Section):
