@@ -28,9 +28,9 @@ from real_data import SUBSETS
 def test_results_are_there_and_say_what_made_them(finished_once):
     results = finished_once.results
     study = results / "initialization"
-    for file in ("tidy.csv", "runs.csv", "resources.csv", "table.csv", "table.md", "table.tex"):
+    for file in ("tidy.csv", "runs.csv", "resources.csv", "table.csv", "table.md", "table.tex", "speed.md"):
         assert (study / file).stat().st_size, file
-    for figure in ("accuracy", "gap"):
+    for figure in ("accuracy", "gap", "speed"):
         assert Image.open(study / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (study / "figures" / f"{figure}.svg").read_text()
     recorded = yaml.safe_load((results / "config.yaml").read_text())

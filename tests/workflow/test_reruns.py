@@ -9,7 +9,8 @@ from PIL import Image
 from real_data import ROOT
 
 CURVES = {"draw_curves": 2}
-TABLES = {"gather_runs": 1, "tabulate_initialization": 1} | CURVES
+SPEED = {"tabulate_speed": 1, "draw_comparison": 1}
+TABLES = {"gather_runs": 1, "tabulate_initialization": 1} | SPEED | CURVES
 STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES

@@ -1,5 +1,6 @@
 """
-Needs: the runs of the study. Makes: tidy.csv, resources.csv, the results table and the figures over epochs.
+Needs: the runs of the study. Makes: tidy.csv, resources.csv, the tables of accuracies and of the speed of learning, and
+figures over epochs and of the comparison.
 """
 
 STUDY = f"{RESULTS}/initialization"
@@ -54,6 +55,52 @@ rule tabulate_initialization:
         "../../scripts/tabulate_initialization.py"
 
 
+rule tabulate_speed:
+    input:
+        tidy=rules.gather_runs.output.tidy,
+        library=library("tabulate_speed.py"),
+    output:
+        csv=f"{STUDY}/speed.csv",
+        markdown=f"{STUDY}/speed.md",
+    log:
+        f"{LOGS}/tabulate_speed.log",
+    conda:
+        TABLES
+    params:
+        baseline=PLAN.baseline,
+    message:
+        "Make the table of the speed of learning"
+    script:
+        "../../scripts/tabulate_speed.py"
+
+
+DRAWN_FROM = {"speed": rules.tabulate_speed.output.csv}  # figure -> table
+
+
+rule draw_comparison:
+    input:
+        table=lambda wildcards: DRAWN_FROM[wildcards.figure],
+        library=library("draw_comparison.py"),
+    output:
+        png=f"{STUDY}/figures/{{figure}}.png",
+        svg=report(
+            f"{STUDY}/figures/{{figure}}.svg",
+            caption="../report/comparison.rst",
+            category="Initialization",
+            labels={"what": "{figure}"},
+        ),
+    log:
+        f"{LOGS}/draw_comparison/{{figure}}.log",
+    wildcard_constraints:
+        figure="|".join(DRAWN_FROM),
+    conda:
+        TABLES
+    message:
+        "Draw {wildcards.figure}"
+    script:
+        "../../scripts/draw_comparison.py"
+
+
 rule draw_curves:
     input:
         tidy=rules.gather_runs.output.tidy,
@@ -64,7 +111,7 @@ rule draw_curves:
             f"{STUDY}/figures/{{figure}}.svg",
             caption="../report/curves.rst",
             category="Initialization",
-            labels={"what": "{figure}"},
+            labels={"what": "over epochs: {figure}"},
         ),
     log:
         f"{LOGS}/draw_curves/{{figure}}.log",
@@ -86,4 +133,6 @@ rule initialization:
         rules.gather_tuning.output if TUNINGS else [],
         rules.gather_runs.output,
         rules.tabulate_initialization.output,
+        rules.tabulate_speed.output,
+        expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),

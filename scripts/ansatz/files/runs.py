@@ -25,7 +25,8 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
     Returns
     -------
     tidy : DataFrame
-        As in ``tidy.csv``: one row an epoch of a run; empty where a run does not have a metric.
+        As in ``tidy.csv``: one row an epoch of a run, with the training ``images`` that it has seen by then; empty
+        where a run does not have a metric.
     runs : DataFrame
         As in ``runs.csv``: one row a run.
 
@@ -41,8 +42,10 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])
     tidy = pd.concat(epochs, ignore_index=True)
-    columns = [column for column in metrics_columns(tidy.columns) if column not in CLOCK]
-    return tidy[[*RUN, *columns]], pd.DataFrame(outcomes)[[*RUN, *OUTCOME]]
+    images = (tidy.images_per_second * tidy.seconds).round().astype(int)  # of each epoch
+    tidy["images"] = images.groupby([tidy[key] for key in RUN]).cumsum()
+    epoch, *columns = [column for column in metrics_columns(tidy.columns) if column not in CLOCK]
+    return tidy[[*RUN, epoch, "images", *columns]], pd.DataFrame(outcomes)[[*RUN, *OUTCOME]]
 
 
 def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":

@@ -50,6 +50,18 @@ def test_runs_with_different_metrics_are_gathered_too(tmp_path):
     pd.testing.assert_frame_equal(read_csv(tmp_path / "tidy.csv"), tidy, check_exact=True)
 
 
+def test_training_images_are_counted_from_the_first_epoch(tmp_path):
+    files = tmp_path / "metrics.csv", tmp_path / "summary.json"
+    rows = [
+        dict.fromkeys(METRICS, 0.1) | {"epoch": epoch, "status": "ok", "seconds": s, "images_per_second": 1438 / s}
+        for epoch, s in enumerate([0.3, 1.7, 12.9], 1)
+    ]
+    write_results(*files, rows, {"dataset": "d", "initializer": "i", "seed": 0, **dict.fromkeys(OUTCOME, 1)})
+    tidy, _ = gather([files[0]], [files[1]])
+    assert list(tidy.columns[:6]) == ["dataset", "initializer", "seed", "epoch", "images", "status"]
+    assert tidy.images.tolist() == [1438, 2876, 4314]
+
+
 @pytest.mark.parametrize("harm", ["", "{}", "epoch,status\n1,ok\n", "[1]"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_broken_result_is_named(tmp_path, harm, which):
