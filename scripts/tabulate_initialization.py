@@ -3,12 +3,16 @@
 from ansatz.files.atomic import write_text
 from ansatz.files.tables import OUTCOME, RESOURCES, RUN, read_csv, write_csv
 from ansatz.job import job
-from ansatz.reporting import initialization
+from ansatz.reporting import initialization, ranking
 
 with job(snakemake.log[0]):
-    summary = initialization.summarize(read_csv(snakemake.input.runs, RUN + OUTCOME), snakemake.params.baseline)
-    summary = initialization.with_published(summary, read_csv(snakemake.input.published))
+    runs, baseline = read_csv(snakemake.input.runs, RUN + OUTCOME), snakemake.params.baseline
+    summary, ranks = initialization.summarize(runs, baseline), ranking.rank(runs, baseline)
+    summary = initialization.with_published(summary, read_csv(snakemake.input.published), snakemake.params.as_published)
     write_csv(snakemake.output.csv, summary.round(6))
-    caption = initialization.caption(read_csv(snakemake.input.resources, RUN + RESOURCES))
-    write_text(snakemake.output.markdown, initialization.to_markdown(summary, caption))
+    write_csv(snakemake.output.ranking, ranks.round(6))
+    cost = initialization.cost(read_csv(snakemake.input.resources, RUN + RESOURCES))
+    caption = f"{initialization.caption(summary)} {cost}"
+    tables = initialization.to_markdown(summary, caption), ranking.to_markdown(ranks, baseline)
+    write_text(snakemake.output.markdown, "\n".join(tables))
     write_text(snakemake.output.latex, initialization.to_latex(summary, caption))

@@ -112,7 +112,8 @@ def gathering(count: int) -> float:
         tidy, runs = gather(metrics, summaries)
         write_csv(Path(folder, "tidy.csv"), tidy)
         write_csv(Path(folder, "runs.csv"), runs)
-        summary = initialization.with_published(initialization.summarize(runs, "kaiming_uniform"), read_csv(PUBLISHED))
+        summary = initialization.summarize(runs, "kaiming_uniform")
+        summary = initialization.with_published(summary, read_csv(PUBLISHED), [])
         write_text(Path(folder, "table.md"), initialization.to_markdown(summary))
         for name in names("curves"):
             save(figure_of(name)(tidy), Path(folder, f"{name}.png"), Path(folder, f"{name}.svg"))

@@ -41,6 +41,7 @@ rule tabulate_initialization:
             category="Initialization",
             labels={"what": "Table"},
         ),
+        ranking=f"{STUDY}/ranking.csv",
         markdown=f"{STUDY}/table.md",
         latex=f"{STUDY}/table.tex",
     log:
@@ -49,6 +50,7 @@ rule tabulate_initialization:
         TABLES
     params:
         baseline=PLAN.baseline,
+        as_published=published_datasets(CONFIG),
     message:
         "Make the table of initializers"
     script:

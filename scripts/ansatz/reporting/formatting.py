@@ -5,29 +5,38 @@ from typing import Any
 import numpy as np
 
 
-def mean_and_spread(mean: float, spread: float, form: str = ".2f", plus_minus: str = "±") -> str:
+def mean_and_spread(mean: float, spread: float, form: str = ".2f") -> str:
     """Return a mean and its standard deviation, such as ``1.00 ± 0.25``; without the latter where it is NaN."""
-    return f"{mean:{form}}" + ("" if np.isnan(spread) else f" {plus_minus} {spread:{form}}")
+    return f"{mean:{form}}" + ("" if np.isnan(spread) else f" ± {spread:{form}}")
 
 
-def difference_and_interval(row: Any, form: str = "+.2f", minus: str = "−") -> str:
+def with_interval(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """Return a number and its interval, such as ``1.40 [1.10, 2.00]``, with a minus sign where it is negative.
+
+    The cell is empty where `value` is NaN, and has no interval where the others are.
+    """
+    if np.isnan(value):
+        return ""
+    value_, low_, high_ = (f"{number:{form}}".replace("-", "−") for number in (value, low, high))
+    return value_ if np.isnan(low) else f"{value_} [{low_}, {high_}]"
+
+
+def difference_and_interval(row: Any, form: str = "+.2f") -> str:
     """Return a difference of accuracies and its interval in percentage points, such as ``+5.00 [+2.52, +7.48]``.
 
     Parameters
     ----------
     row : row of a DataFrame
-        With ``difference``, ``difference_low`` and ``difference_high`` in 0..1. The cell is empty where the first is
-        NaN, and has no interval where the others are.
+        With ``difference``, ``difference_low`` and ``difference_high`` in 0..1.
     form : str
         How each number is written.
-    minus : str
-        The sign of negative numbers.
     """
-    if np.isnan(row.difference):
-        return ""
-    numbers = (row.difference, row.difference_low, row.difference_high)
-    mean, low, high = (f"{100 * number:{form}}".replace("-", minus) for number in numbers)
-    return mean if np.isnan(row.difference_low) else f"{mean} [{low}, {high}]"
+    return with_interval(100 * row.difference, 100 * row.difference_low, 100 * row.difference_high, form)
+
+
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals; a dash where it is NaN."""
+    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def or_dash(cell: str) -> str:

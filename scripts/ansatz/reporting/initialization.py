@@ -1,21 +1,25 @@
 """Summaries and tables of the initialization study."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
-from ansatz.reporting.formatting import difference_and_interval, mean_and_spread
-from ansatz.reporting.statistics import mean_interval
+from ansatz.reporting.formatting import difference_and_interval, mean_and_spread, p_value
+from ansatz.reporting.statistics import holm, mean_interval, mean_p_value
 
+ALPHA = 0.05  # the level of the tests that the table shows
 HEADINGS = {
     "validation": "best validation",
     "test": "test",
     "difference": "Δ to {baseline} [95 %]",
-    "published": "published (VGG11, 224 px)",
+    "p": "p (Holm)",
+    "published": "published",
 }
-LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$", "±": r"$\pm$"})
+LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$", "±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$"})
 
 
-def summarize(runs: pd.DataFrame, baseline: str, level: float = 0.95) -> pd.DataFrame:
+def summarize(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Summarize runs over seeds.
 
     Parameters
@@ -24,8 +28,6 @@ def summarize(runs: pd.DataFrame, baseline: str, level: float = 0.95) -> pd.Data
         One row for each run, as in ``runs.csv``.
     baseline : str
         The initializer that the others are compared with, seed by seed.
-    level : float
-        The confidence level of the interval of the mean paired difference (Student's t).
 
     Returns
     -------
@@ -33,45 +35,68 @@ def summarize(runs: pd.DataFrame, baseline: str, level: float = 0.95) -> pd.Data
         One row for each (dataset, initializer), in the order of their first runs: the number of ``seeds`` and how many
         of them ``diverged``; over the runs that did not diverge, ``validation_mean`` and ``validation_std`` of the best
         validation accuracy, ``test_mean`` and ``test_std`` of the test accuracy at that epoch; over the seeds for which
-        neither initializer diverged, the mean ``difference`` to the baseline and its interval, ``difference_low`` and
-        ``difference_high``; and the ``baseline``. Accuracies are in 0..1; standard deviations divide by n - 1; NaN
-        where there are too few runs.
+        neither initializer diverged, the mean ``difference`` to the baseline and its 95 % interval (Student's t),
+        ``difference_low`` and ``difference_high``; the ``baseline``; and p-values of two-sided paired t tests by Holm:
+        ``p`` against the baseline, corrected over all rows, and ``p_best`` against the best mean of the dataset,
+        corrected over that dataset's rows, 1 for the best itself. Accuracies are in 0..1; standard deviations divide by
+        n - 1; NaN where there are too few runs.
     """
     rows = []
-    for (dataset, initializer), group in runs.groupby(["dataset", "initializer"], sort=False):
+    for dataset, group in runs.groupby("dataset", sort=False):
         finished = group[group.status != "diverged"]
-        reference = runs[(runs.dataset == dataset) & (runs.initializer == baseline) & (runs.status != "diverged")]
-        row = {"dataset": dataset, "initializer": initializer}
-        row |= {"seeds": len(group), "diverged": len(group) - len(finished)}
-        for name, column in (("validation", "best_validation_accuracy"), ("test", "test_accuracy")):
-            values = finished[column].astype(float)
-            row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
-        pairs = finished.merge(reference, on="seed", suffixes=("", "_baseline"))
-        differences = pairs.best_validation_accuracy - pairs.best_validation_accuracy_baseline
-        if initializer == baseline:
-            differences = differences[:0]
-        low, high = mean_interval(differences.to_numpy(float), level)
-        row |= {"difference": differences.mean(), "difference_low": low, "difference_high": high}
-        rows.append(row | {"baseline": baseline})
-    return pd.DataFrame(rows)
+        accuracy = finished.pivot(index="seed", columns="initializer", values="best_validation_accuracy")
+        accuracy = accuracy.reindex(columns=group.initializer.unique()).astype(float)  # (seeds, initializers)
+        p_best = _p_best(accuracy)
+        for initializer, own in group.groupby("initializer", sort=False):
+            row = {"dataset": dataset, "initializer": initializer}
+            own_finished = own[own.status != "diverged"]
+            row |= {"seeds": len(own), "diverged": len(own) - len(own_finished)}
+            for name, column in (("validation", "best_validation_accuracy"), ("test", "test_accuracy")):
+                values = own_finished[column].astype(float)
+                row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
+            differences = accuracy[initializer].sub(accuracy[baseline]).dropna().to_numpy()
+            if initializer == baseline:
+                differences = differences[:0]
+            low, high = mean_interval(differences)
+            difference = differences.mean() if len(differences) else np.nan
+            row |= {"difference": difference, "difference_low": low, "difference_high": high}
+            rows.append(row | {"baseline": baseline, "p": mean_p_value(differences), "p_best": p_best[initializer]})
+    summary = pd.DataFrame(rows)
+    return summary.assign(p=holm(summary.p.to_numpy()))
 
 
-def with_published(summary: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Add the column ``published``: the published best validation accuracy in 0..1, NaN where there is none.
+def _p_best(accuracy: pd.DataFrame) -> pd.Series:
+    """Return the corrected p-values of all against the best mean, given accuracies (seeds, initializers)."""
+    means = accuracy.mean().fillna(-np.inf)
+    differences = accuracy.sub(accuracy[means.idxmax()], axis=0)
+    p_values = np.array([mean_p_value(differences[name].dropna().to_numpy()) for name in accuracy])
+    of_the_best = 1.0 if np.isfinite(p_values).any() else np.nan
+    return pd.Series(holm(p_values), accuracy.columns).mask(means == means.max(), of_the_best)
+
+
+def with_published(summary: pd.DataFrame, published: pd.DataFrame, same: Collection[str]) -> pd.DataFrame:
+    """Add what was published.
 
     Parameters
     ----------
     summary : DataFrame
         As from `summarize`.
     published : DataFrame
-        A row for each initializer and a column for each dataset, in percent.
+        A row for each initializer and a column for each dataset: best validation accuracies in percent.
+    same : collection of str
+        The datasets on which our settings are the published ones.
+
+    Returns
+    -------
+    DataFrame
+        With the columns ``published``, in 0..1, NaN where nothing was, and ``same``: whether the settings are.
     """
     long = published.melt("initializer", var_name="dataset", value_name="published")
     long["published"] /= 100
-    return summary.merge(long, on=["dataset", "initializer"], how="left")
+    return summary.merge(long, on=["dataset", "initializer"], how="left").assign(same=summary.dataset.isin(list(same)))
 
 
-def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", minus: str = "−") -> pd.DataFrame:
+def layout(summary: pd.DataFrame, bold: str = "**{}**") -> pd.DataFrame:
     """Lay the summary out as a table, accuracies in percent.
 
     Parameters
@@ -79,87 +104,89 @@ def layout(summary: pd.DataFrame, bold: str = "**{}**", plus_minus: str = "±", 
     summary : DataFrame
         As from `with_published`.
     bold : str
-        The format of the best validation accuracy of each dataset.
-    plus_minus, minus : str
-        These signs in the language of the table.
+        The format of the best validation accuracy of each dataset, and of those that the test does not tell from it.
 
     Returns
     -------
     DataFrame
-        Strings. The index is the initializers; the columns are (dataset, key of `HEADINGS`), without empty ones.
+        Strings. The index is (dataset, initializer); the columns are keys of `HEADINGS`, without empty ones.
     """
-    columns = {}
-    for dataset, group in summary.groupby("dataset", sort=False):
-        group = group.set_index("initializer")
-        best = group.validation_mean.where(group.diverged < group.seeds).max()
-        validation = {name: _validation(row, plus_minus) for name, row in group.iterrows()}
-        columns[dataset, "validation"] = pd.Series(
-            {
-                name: bold.format(cell) if group.validation_mean[name] == best else cell
-                for name, cell in validation.items()
-            }
-        )
-        columns[dataset, "test"] = pd.Series(
-            {name: _accuracy(row, "test", plus_minus) for name, row in group.iterrows()}
-        )
-        columns[dataset, "difference"] = pd.Series({name: _difference(row, minus) for name, row in group.iterrows()})
-        columns[dataset, "published"] = group.published.map(
-            lambda value: "" if pd.isna(value) else f"{100 * value:.2f}"
-        )
-    table = pd.DataFrame(columns).fillna("")
-    return table.loc[:, (table != "").any()].rename_axis("initializer")
+    rows = [row for _, row in summary.iterrows()]
+    cells = {
+        "validation": [_validation(row, bold if row.p_best >= ALPHA else "{}") for row in rows],
+        "test": [_accuracy(row, "test") for row in rows],
+        "difference": [_unless_baseline(row, difference_and_interval(row) or "–") for row in rows],
+        "p": ["" if row.initializer == row.baseline else p_value(row.p) for row in rows],
+        "published": [_published(row) for row in rows],
+    }
+    table = pd.DataFrame(cells, index=pd.MultiIndex.from_frame(summary[["dataset", "initializer"]]))
+    return table.loc[:, (table != "").any()]
 
 
-def _validation(row: pd.Series, plus_minus: str) -> str:
+def _validation(row: pd.Series, form: str) -> str:
     if row.diverged == row.seeds:
         return "diverged"
-    cell = _accuracy(row, "validation", plus_minus)
-    return f"{cell} ({row.diverged} of {row.seeds} diverged)" if cell and row.diverged else cell
+    cell = _accuracy(row, "validation")
+    return form.format(f"{cell} ({row.diverged} of {row.seeds} diverged)" if row.diverged else cell)
 
 
-def _difference(row: pd.Series, minus: str) -> str:
-    return "baseline" if row.name == row.baseline else difference_and_interval(row, minus=minus) or "–"
-
-
-def _headings(summary: pd.DataFrame) -> dict[str, str]:
-    baseline = summary.baseline.iloc[0]
-    return {key: heading.format(baseline=baseline) for key, heading in HEADINGS.items()}
-
-
-def _accuracy(row: pd.Series, part: str, plus_minus: str) -> str:
+def _accuracy(row: pd.Series, part: str) -> str:
     mean, std = 100 * row[f"{part}_mean"], 100 * row[f"{part}_std"]
-    return "" if np.isnan(mean) else mean_and_spread(mean, std, plus_minus=plus_minus)
+    return "" if np.isnan(mean) else mean_and_spread(mean, std)
 
 
-def caption(resources: pd.DataFrame) -> str:
-    """Return what the table shows and what its runs took; `resources` as in ``resources.csv``."""
+def _unless_baseline(row: pd.Series, cell: str) -> str:
+    return "baseline" if row.initializer == row.baseline else cell
+
+
+def _published(row: pd.Series) -> str:
+    if np.isnan(row.published):
+        return ""
+    return f"{100 * row.published:.2f}" if row.same else f"({100 * row.published:.2f})"
+
+
+def caption(summary: pd.DataFrame) -> str:
+    """Return what the table shows; `summary` as from `with_published`."""
+    elsewhere = summary.published.notna() & ~summary.same
+    sentences = [
+        "Accuracies in percent, mean ± standard deviation over seeds; differences Δ are paired by seed.",
+        f"p: paired t test, corrected for all {summary.p.notna().sum()} comparisons.",
+        f"Bold: the best of a dataset, and all that a paired t test does not tell from it at {100 * ALPHA:g} %, "
+        "corrected for the comparisons with the best; without a second seed, none.",
+        "In parentheses: published for other settings (VGG11 at 224 px, 20 epochs)." if elsewhere.any() else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def cost(resources: pd.DataFrame) -> str:
+    """Return what the runs took; `resources` as in ``resources.csv``."""
     hours, gpu_hours = resources.seconds.sum() / 3600, resources.gpu_seconds.sum() / 3600
     memory = resources.memory_mb.max()
     largest = f"; the largest took {memory / 1000:.1f} GB of memory" if memory > 0 else ""
-    took = f"{len(resources)} runs took {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
-    return f"Accuracies in percent, mean ± standard deviation over seeds; differences are paired by seed. {took}"
+    return f"{len(resources)} runs took {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
 
 
 def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:
-    """Return the table in Markdown, the best validation accuracy of each dataset in bold, and its caption below it."""
-    table, headings = layout(summary), _headings(summary)
-    table.columns = pd.Index([f"{dataset}: {headings[what]}" for dataset, what in table.columns])
-    return table.to_markdown(disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
+    """Return the table in Markdown, with its caption below it; `summary` as from `with_published`."""
+    table = layout(summary).rename(columns=_headings(summary)).reset_index()
+    return table.to_markdown(index=False, disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
 
 
 def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
-    """Return the table in LaTeX (package booktabs), the best validation accuracy of each dataset in bold."""
-    table, headings = layout(summary, bold=r"\textbf{{{}}}", plus_minus=r"$\pm$", minus="$-$"), _headings(summary)
-
-    def escaped(text: str) -> str:
-        return text.translate(LATEX)
-
-    table.index = table.index.map(escaped)
-    table.columns = pd.MultiIndex.from_tuples([(escaped(d), escaped(headings[what])) for d, what in table.columns])
-    table.index.name = None
-    return table.style.to_latex(
+    """Return the table in LaTeX (package booktabs); `summary` as from `with_published`."""
+    table = layout(summary, bold=r"\textbf{{{}}}").rename(columns=_headings(summary))
+    table = table.rename(columns=_latex, index=_latex).map(_latex)
+    return table.rename_axis([None, None]).style.to_latex(
         hrules=True,
-        multicol_align="c",
-        column_format="l" + "r" * table.shape[1],
-        caption=escaped(caption) if caption else None,
+        multirow_align="naive",
+        column_format="ll" + "r" * table.shape[1],
+        caption=_latex(caption) if caption else None,
     )
+
+
+def _headings(summary: pd.DataFrame) -> dict[str, str]:
+    return {key: heading.format(baseline=summary.baseline.iloc[0]) for key, heading in HEADINGS.items()}
+
+
+def _latex(text: str) -> str:
+    return text.translate(LATEX)
