@@ -28,9 +28,18 @@ from real_data import SUBSETS
 def test_results_are_there_and_say_what_made_them(finished_once):
     results = finished_once.results
     study = results / "initialization"
-    for file in ("tidy.csv", "runs.csv", "resources.csv", "table.csv", "ranking.csv", "table.md", "table.tex", "speed.md"):
+    for file in (
+        "tidy.csv",
+        "runs.csv",
+        "resources.csv",
+        "table.csv",
+        "ranking.csv",
+        "table.md",
+        "table.tex",
+        "speed.md",
+    ):
         assert (study / file).stat().st_size, file
-    for figure in ("accuracy", "gap", "speed"):
+    for figure in ("differences", "accuracy", "gap", "speed"):
         assert Image.open(study / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (study / "figures" / f"{figure}.svg").read_text()
     recorded = yaml.safe_load((results / "config.yaml").read_text())
@@ -58,6 +67,7 @@ def test_the_report_needs_no_network(finished):
     finished.snakemake("--report", "report.html")
     page = (finished.path / "report.html").read_text()
     for words in (
+        "Mean difference of the best validation accuracy",
         "Best validation accuracy over epochs",
         "validation loss minus training loss",
         "Initialization",

@@ -9,8 +9,8 @@ from PIL import Image
 from real_data import ROOT
 
 CURVES = {"draw_curves": 2}
-SPEED = {"tabulate_speed": 1, "draw_comparison": 1}
-TABLES = {"gather_runs": 1, "tabulate_initialization": 1} | SPEED | CURVES
+COMPARISON = {"tabulate_initialization": 1, "tabulate_speed": 1, "draw_comparison": 2}
+TABLES = {"gather_runs": 1} | COMPARISON | CURVES
 STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
@@ -55,7 +55,8 @@ def test_the_tree_checked_out_afresh(complete):
         # what scripts always reach
         ("draw_curves.py", CURVES),
         ("ansatz/reporting/figures/curves.py", CURVES),
-        ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1}),
+        ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 2}),
+        ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 2}),
         ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
         ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
         ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),

@@ -76,7 +76,10 @@ rule tabulate_speed:
         "../../scripts/tabulate_speed.py"
 
 
-DRAWN_FROM = {"speed": rules.tabulate_speed.output.csv}  # figure -> table
+DRAWN_FROM = {
+    "differences": rules.tabulate_initialization.output.csv,
+    "speed": rules.tabulate_speed.output.csv,
+}  # figure -> its table
 
 
 rule draw_comparison:

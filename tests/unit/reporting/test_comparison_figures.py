@@ -58,9 +58,67 @@ def test_seeds_that_never_reach_the_target_are_drawn_behind_the_last_epoch(learn
     assert np.round(triangles.get_ydata()).tolist() == [2, 2, 2]
 
 
+@pytest.fixture
+def table():
+    """Differences of which that of `far` is far beyond the others; `nfm` is better with certainty on svhn alone."""
+    rows = [
+        ("svhn", "kaiming_uniform", np.nan, np.nan, np.nan, np.nan),
+        ("svhn", "mine", 0.01, -0.01, 0.03, 0.4),
+        ("svhn", "nfm", 0.02, 0.01, 0.03, 0.01),
+        ("svhn", "far", -0.8, -0.9, -0.7, 0.001),
+        ("cifar10", "kaiming_uniform", np.nan, np.nan, np.nan, np.nan),
+        ("cifar10", "mine", -0.01, np.nan, np.nan, np.nan),
+        ("cifar10", "nfm", 0.01, -0.02, 0.04, 0.2),
+        ("cifar10", "far", np.nan, np.nan, np.nan, np.nan),
+    ]
+    columns = ["dataset", "initializer", "difference", "difference_low", "difference_high", "p"]
+    return pd.DataFrame(rows, columns=columns).assign(baseline="kaiming_uniform")
+
+
+def test_differences_are_a_forest_plot(table):
+    svhn, cifar10 = comparison.differences(table).axes
+    assert (svhn.get_title(loc="left"), cifar10.get_title(loc="left")) == ("svhn", "cifar10")
+    assert [label.get_text() for label in svhn.get_yticklabels()] == ["nfm", "mine", "far"], "the best on top"
+    colour = styles(table.initializer.unique())["nfm"].colour
+    interval, point = [line for line in svhn.lines if to_hex(line.get_color()) == colour]
+    assert interval.get_xdata().tolist() == pytest.approx([1, 3])
+    assert point.get_xdata() == pytest.approx([2])
+    assert svhn.texts[0].get_text() == "+2.00 [+1.00, +3.00]"
+    assert [text.get_text() for text in cifar10.texts] == ["+1.00 [−2.00, +4.00]", "−1.00", "diverged"]
+    assert list(svhn.lines[0].get_xdata()) == [0, 0], "the zero line"
+    assert "difference to kaiming_uniform in percentage points" in cifar10.get_xlabel()
+
+
+def test_differences_that_the_corrected_test_finds_are_filled(table):
+    svhn, cifar10 = comparison.differences(table).axes
+    faces = [
+        [line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"] for axes in (svhn, cifar10)
+    ]
+    colour = styles(table.initializer.unique())["nfm"].colour
+    assert faces == [[colour, "white"], ["white", "white", "white"]]
+
+
+def test_a_difference_far_beyond_the_others_is_an_arrow_with_its_number(table):
+    svhn, _ = comparison.differences(table).axes
+    assert svhn.get_xlim()[0] > -20
+    (arrow,) = [line for line in svhn.lines if line.get_marker() == "<"]
+    assert list(arrow.get_ydata()) == [2]
+    assert svhn.texts[2].get_text() == "−80.00 [−90.00, −70.00]"
+
+
+def test_a_study_of_one_initializer_or_of_diverged_ones_has_a_figure_too(table):
+    alone = comparison.differences(table[table.initializer == "kaiming_uniform"])
+    assert alone.texts[0].get_text() == "nothing was compared with kaiming_uniform"
+    nothing = comparison.differences(
+        table[table.initializer.isin(["kaiming_uniform", "far"]) & (table.dataset != "svhn")]
+    )
+    assert [text.get_text() for text in nothing.axes[0].texts] == ["diverged"]
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_files_repeat_byte_for_byte(learned, tmp_path, suffix):
+@pytest.mark.parametrize("name", ["differences", "speed"])
+def test_files_repeat_byte_for_byte(learned, table, tmp_path, name, suffix):
     paths = [tmp_path / f"{number}.{suffix}" for number in range(2)]
     for path in paths:
-        save(comparison.speed(learned), path)
+        save(getattr(comparison, name)({"differences": table, "speed": learned}[name]), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()

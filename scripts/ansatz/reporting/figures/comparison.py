@@ -1,4 +1,4 @@
-"""Comparisons of the initializers: how fast they learn."""
+"""Comparisons of the initializers: by how much they differ, and how fast they learn."""
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +9,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import Style, styles
-from ansatz.reporting.figures.style import STYLE, TINY
+from ansatz.reporting.figures.style import STYLE, TINY, placeholder
+from ansatz.reporting.formatting import with_interval
+from ansatz.reporting.initialization import ALPHA
 from ansatz.reporting.speed import MARGIN
 
 ROW = 0.19  # inches, of an initializer
@@ -18,6 +20,73 @@ MEASURES = {
     "area": "validation accuracy,\nmean over epochs",
     "first_accuracy": "validation accuracy\nafter 1 epoch",
 }  # columns of speed.csv -> labels
+
+
+@figure
+def differences(table: pd.DataFrame) -> Figure:
+    """Draw the differences to the baseline as a forest plot.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``table.csv``.
+
+    Returns
+    -------
+    Figure
+        A panel for each dataset, a line for each initializer: the mean paired difference of the best validation
+        accuracy and its 95 % interval, also in numbers; filled where the corrected p-value is below 0.05. The
+        initializer with the largest mean over datasets is on top. Arrows at an edge stand for differences far beyond
+        most intervals.
+    """
+    compared = table[table.initializer != table.baseline]
+    if compared.empty:
+        return placeholder(f"nothing was compared with {table.baseline.iloc[0]}")
+    points = 100 * compared[["difference", "difference_low", "difference_high"]]
+    compared = compared.assign(**points)
+    order = compared.groupby("initializer", sort=False).difference.mean().sort_values(ascending=False, kind="stable")
+    datasets, style_of = list(table.dataset.unique()), styles(table.initializer.unique())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6, len(datasets) * (0.3 + ROW * len(order)) + 0.6), layout="constrained")
+        panels = figure.subplots(len(datasets), 1, sharex=True, sharey=True, squeeze=False).flatten()
+        panels[0].set_xlim(_limits(points))
+        panels[0].set_yticks(range(len(order)), order.index)
+        panels[0].set_ylim(len(order) - 0.4, -0.6)
+        for axes, dataset in zip(panels, datasets, strict=True):
+            axes.axvline(0, color="black", linewidth=0.8, zorder=1)
+            axes.set_title(dataset, loc="left")
+            rows = compared[compared.dataset == dataset].set_index("initializer")
+            for position, initializer in enumerate(order.index):
+                _draw_difference(axes, position, rows.loc[initializer], style_of[initializer])
+        panels[-1].set_xlabel(
+            f"best validation accuracy, difference to {table.baseline.iloc[0]} in percentage points [95 % interval]\n"
+            "filled: p < 0.05 in a paired t test, corrected for all comparisons (Holm)"
+        )
+    return figure
+
+
+def _limits(points: pd.DataFrame) -> tuple[float, float]:
+    """Return where the axis ends: at the ends of all intervals, unless some are much farther from 0 than most."""
+    farthest = 3 * points.abs().max(axis=1).median()
+    ends = np.clip([points.min(axis=None), 0, points.max(axis=None)], -farthest, farthest)
+    low, high = np.nan_to_num([ends.min(), ends.max()])  # NaN if all diverged
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _draw_difference(axes: Axes, position: int, row: pd.Series, style: Style) -> None:
+    """Draw an initializer's mean difference with its interval, and write them to the right of the panel."""
+    text = with_interval(row.difference, row.difference_low, row.difference_high, "+.2f") or "diverged"
+    axes.text(1.02, position, text, transform=axes.get_yaxis_transform(), va="center", fontsize=TINY)
+    low, high = axes.get_xlim()
+    if row.difference < low or row.difference > high:
+        edge, marker = (0, "<") if row.difference < low else (1, ">")
+        transform = axes.get_yaxis_transform()
+        axes.plot(edge, position, marker, color=style.colour, markersize=5, transform=transform, clip_on=False)
+        return
+    face = style.colour if row.p < ALPHA else "white"
+    axes.plot([row.difference_low, row.difference_high], [position] * 2, color=style.colour, linewidth=1.4)
+    axes.plot(row.difference, position, "o", color=style.colour, markerfacecolor=face, markersize=5)
 
 
 @figure
