@@ -1,5 +1,9 @@
 """Summaries and tables of the ansatz: how NFM and AGOP align."""
 
+import math
+from collections.abc import Iterable
+from itertools import repeat
+
 import pandas as pd
 
 from ansatz.reporting.formatting import mean_and_spread, or_dash
@@ -76,14 +80,23 @@ def to_markdown(tidy: pd.DataFrame) -> str:
             networks[f"{part} accuracy"] = accuracy.map(lambda value: "" if pd.isna(value) else f"{value:.2%}")
     correlations = layers[["experiment", "variant", "dataset", "layer", "shape"]].rename(columns={"shape": "patch"})
     for pair, heading in PAIRS.items():
-        cosines = zip(variants[f"cosine_{pair}"], variants[f"cosine_{pair}_std"].fillna(0), strict=True)
-        networks[heading] = [or_dash(mean_and_spread(mean, spread, ".3f")) for mean, spread in cosines]
-        correlations[heading] = layers[f"correlation_{pair}"].map("{:.3f}".format).map(or_dash)
+        networks[heading] = _cells(variants, pair, variants[f"correlation_{pair}_std"])
+        correlations[heading] = _cells(layers, pair)
     return (
-        "NFM and AGOP are those of the trained network, unless they are called initial; √ is the matrix square root. "
-        "Accuracies are those after the last epoch, averaged over networks.\n\n"
-        "Cosine of the two matrices, over all entries; mean ± standard deviation over layers, datasets and seeds:\n\n"
+        "Pearson correlation of the entries of two matrices; in parentheses their cosine, which does not subtract the "
+        "means. NFM and AGOP are those of the trained network, unless they are called initial; √ is the matrix square "
+        "root. Accuracies are those after the last epoch, averaged over networks.\n\n"
+        "Mean ± standard deviation over layers, datasets and seeds:\n\n"
         f"{networks.to_markdown(index=False, disable_numparse=True)}\n\n"
-        "Pearson correlation of their entries (the cosine after subtracting the means), by layer; mean over seeds:\n\n"
+        "By layer, mean over seeds:\n\n"
         f"{correlations.to_markdown(index=False, disable_numparse=True)}\n"
     )
+
+
+def _cells(means: pd.DataFrame, pair: str, spreads: Iterable[float] = repeat(math.nan)) -> list[str]:
+    """Return the correlations of a pair with their spreads, and the cosines: ``0.912 ± 0.051 (0.934)``."""
+    values = zip(means[f"correlation_{pair}"], spreads, means[f"cosine_{pair}"], strict=False)
+    return [
+        f"{or_dash(mean_and_spread(correlation, spread, '.3f'))} ({or_dash(f'{cosine:.3f}')})"
+        for correlation, spread, cosine in values
+    ]

@@ -41,7 +41,7 @@ def test_variants_have_a_point_for_each_network_and_pair(tidy):
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["sweep: pooling-none", "sweep: pooling-max"]
     points = axes.containers[0].lines[0].get_xdata()
-    means = tidy.groupby("variant", sort=False).cosine_nfm_agop.mean()
+    means = tidy.groupby("variant", sort=False).correlation_nfm_agop.mean()
     np.testing.assert_allclose(np.asarray(points, float), means.to_numpy()[::-1])
 
 

@@ -58,7 +58,7 @@ def layers(tidy: pd.DataFrame) -> Figure:
 
 @figure
 def variants(tidy: pd.DataFrame) -> Figure:
-    """Draw the cosines of each network: mean and standard deviation over layers, datasets and seeds.
+    """Draw the correlations of each network: mean and standard deviation over layers, datasets and seeds.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def variants(tidy: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         for position, (pair, style) in enumerate(STYLES.items()):
             axes.errorbar(
-                summary[f"cosine_{pair}"],
+                summary[f"correlation_{pair}"],
                 summary.index + 0.27 - 0.18 * position,
-                xerr=summary[f"cosine_{pair}_std"].fillna(0),
+                xerr=summary[f"correlation_{pair}_std"].fillna(0),
                 color=style.colour,
                 fmt="o",
                 markersize=3,
@@ -83,7 +83,7 @@ def variants(tidy: pd.DataFrame) -> Figure:
             )
         axes.set_yticks(summary.index, titles)
         axes.set_ylim(-0.6, len(summary) - 0.4)
-        axes.set_xlabel("cosine, mean and standard deviation over layers, datasets and seeds")
+        axes.set_xlabel("correlation, mean and standard deviation over layers, datasets and seeds")
         axes.set_xlim(min(0, axes.get_xlim()[0]), 1.02)
         figure.legend(loc="outside right upper")
     return figure
