@@ -10,6 +10,7 @@ from ansatz.reporting.statistics import holm, mean_interval, mean_p_value
 
 ALPHA = 0.05  # the level of the tests that the table shows
 HEADINGS = {
+    "rate": "learning rate",
     "validation": "best validation",
     "test": "test",
     "difference": "Δ to {baseline} [95 %]",
@@ -102,7 +103,7 @@ def layout(summary: pd.DataFrame, bold: str = "**{}**") -> pd.DataFrame:
     Parameters
     ----------
     summary : DataFrame
-        As from `with_published`.
+        As from `with_published`; if rates were tuned, also from `tuning.with_rates`.
     bold : str
         The format of the best validation accuracy of each dataset, and of those that the test does not tell from it.
 
@@ -113,6 +114,7 @@ def layout(summary: pd.DataFrame, bold: str = "**{}**") -> pd.DataFrame:
     """
     rows = [row for _, row in summary.iterrows()]
     cells = {
+        "rate": [_rate(row) for row in rows],
         "validation": [_validation(row, bold if row.p_best >= ALPHA else "{}") for row in rows],
         "test": [_accuracy(row, "test") for row in rows],
         "difference": [_unless_baseline(row, difference_and_interval(row) or "–") for row in rows],
@@ -121,6 +123,11 @@ def layout(summary: pd.DataFrame, bold: str = "**{}**") -> pd.DataFrame:
     }
     table = pd.DataFrame(cells, index=pd.MultiIndex.from_frame(summary[["dataset", "initializer"]]))
     return table.loc[:, (table != "").any()]
+
+
+def _rate(row: pd.Series) -> str:
+    rate = row.get("learning_rate", np.nan)
+    return "" if np.isnan(rate) else f"{rate:g}" + (f" ({row.edge} tried)" if row.edge else "")
 
 
 def _validation(row: pd.Series, form: str) -> str:
@@ -148,11 +155,13 @@ def _published(row: pd.Series) -> str:
 def caption(summary: pd.DataFrame) -> str:
     """Return what the table shows; `summary` as from `with_published`."""
     elsewhere = summary.published.notna() & ~summary.same
+    at_edge = "edge" in summary and summary.edge.ne("").any()
     sentences = [
         "Accuracies in percent, mean ± standard deviation over seeds; differences Δ are paired by seed.",
         f"p: paired t test, corrected for all {summary.p.notna().sum()} comparisons.",
         f"Bold: the best of a dataset, and all that a paired t test does not tell from it at {100 * ALPHA:g} %, "
         "corrected for the comparisons with the best; without a second seed, none.",
+        "A learning rate at the edge of those tried may not be the best." if at_edge else "",
         "In parentheses: published for other settings (VGG11 at 224 px, 20 epochs)." if elsewhere.any() else "",
     ]
     return " ".join(filter(None, sentences))

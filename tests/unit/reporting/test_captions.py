@@ -22,6 +22,18 @@ def test_captions_are_whole_sentences(path):
     assert text.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("figure", "beginning"),
+    [
+        ("differences", "Mean difference of the best validation accuracy to the baseline"),
+        ("speed", "How fast networks learn"),
+        ("learning_rates", "Best validation accuracy over learning rates"),
+    ],
+)
+def test_comparisons_say_what_they_compare(figure, beginning):
+    assert rendered(ROOT / "workflow" / "report" / "comparison.rst", figure=figure).startswith(beginning)
+
+
 def test_curves_say_which_metric_they_show():
     path = ROOT / "workflow" / "report" / "curves.rst"
     assert rendered(path, figure="gap").startswith("Gap over epochs: validation loss minus training loss.")

@@ -115,10 +115,53 @@ def test_a_study_of_one_initializer_or_of_diverged_ones_has_a_figure_too(table):
     assert [text.get_text() for text in nothing.axes[0].texts] == ["diverged"]
 
 
+@pytest.fixture
+def tuning():
+    """Accuracies over three rates, of which `mine` diverges at the largest: once on svhn, always on cifar10."""
+    rows = [
+        {"dataset": dataset, "initializer": name, "learning_rate": rate, "seed": seed, "chosen": rate == 0.01}
+        | {"best_validation_accuracy": 0.5 + seed / 1000 - abs(np.log10(rate) + 2) / 10}
+        | {"status": "diverged" if name == "mine" and rate == 0.1 and seed >= first else "finished"}
+        for dataset, first in (("svhn", 101), ("cifar10", 100))
+        for name in ("nfm", "mine")
+        for rate in (0.001, 0.01, 0.1)
+        for seed in (100, 101)
+    ]
+    return pd.DataFrame(rows)
+
+
+def lines_of(axes, name):
+    colour = styles(["nfm", "mine"])[name].colour
+    return [line for line in axes.lines if to_hex(line.get_color()) == colour]
+
+
+def test_learning_rates_have_a_line_for_each_initializer_and_a_point_at_the_chosen_one(tuning):
+    svhn, cifar10, *_ = comparison.learning_rates(tuning).axes
+    assert (svhn.get_title(), svhn.get_xscale(), cifar10.get_title()) == ("svhn", "log", "cifar10")
+    line, point = lines_of(svhn, "nfm")
+    assert line.get_xdata().tolist() == [0.001, 0.01, 0.1]
+    assert line.get_ydata().tolist() == pytest.approx([0.5005, 0.6005, 0.5005])
+    assert (point.get_xdata().tolist(), point.get_ydata().tolist()) == ([0.01], pytest.approx([0.6005]))
+    band = svhn.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() - 0.6005 == pytest.approx(np.std([0.6, 0.601], ddof=1))
+
+
+def test_runs_that_diverged_are_crosses_below_and_left_out_of_means(tuning):
+    svhn, cifar10, *below = comparison.learning_rates(tuning).axes
+    assert lines_of(svhn, "mine")[0].get_ydata()[-1] == pytest.approx(0.5), "of the seed that did not diverge"
+    assert lines_of(cifar10, "mine")[0].get_xdata().tolist() == [0.001, 0.01]
+    for axes in below:
+        assert lines_of(axes, "mine")[0].get_xdata().tolist() == [0.1]
+        assert lines_of(axes, "nfm")[0].get_xdata().tolist() == []
+    finished = comparison.learning_rates(tuning[tuning.status == "finished"])
+    assert len(finished.axes) == 2, "nothing is below where nothing diverged"
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-@pytest.mark.parametrize("name", ["differences", "speed"])
-def test_files_repeat_byte_for_byte(learned, table, tmp_path, name, suffix):
+@pytest.mark.parametrize("name", ["differences", "speed", "learning_rates"])
+def test_files_repeat_byte_for_byte(learned, table, tuning, tmp_path, name, suffix):
     paths = [tmp_path / f"{number}.{suffix}" for number in range(2)]
+    drawn_from = {"differences": table, "speed": learned, "learning_rates": tuning}
     for path in paths:
-        save(getattr(comparison, name)({"differences": table, "speed": learned}[name]), path)
+        save(getattr(comparison, name)(drawn_from[name]), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -1,4 +1,4 @@
-"""Comparisons of the initializers: by how much they differ, and how fast they learn."""
+"""Comparisons of the initializers: by how much they differ, how fast they learn, and at which learning rates."""
 
 import matplotlib as mpl
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import Style, styles
-from ansatz.reporting.figures.style import STYLE, TINY, placeholder
+from ansatz.reporting.figures.style import LEGEND, PANEL, STYLE, TINY, placeholder
 from ansatz.reporting.formatting import with_interval
 from ansatz.reporting.initialization import ALPHA
 from ansatz.reporting.speed import MARGIN
@@ -150,3 +150,63 @@ def _draw_seeds(axes: Axes, position: int, runs: pd.DataFrame, measure: str, sty
 
 def _beside(count: int) -> np.ndarray:
     return np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1)
+
+
+@figure
+def learning_rates(tuning: pd.DataFrame) -> Figure:
+    """Draw the accuracy over learning rates.
+
+    Parameters
+    ----------
+    tuning : DataFrame
+        As ``tuning.csv``.
+
+    Returns
+    -------
+    Figure
+        A panel for each dataset, a line for each initializer: the mean best validation accuracy over the tuning seeds
+        that did not diverge, with a band of one standard deviation and a point at the chosen rate. Below, if any
+        diverged, crosses at the rates at which they did, in the order of the legend.
+    """
+    datasets, initializers = list(tuning.dataset.unique()), list(tuning.initializer.unique())
+    style_of = styles(initializers)
+    heights = [PANEL[1], 0.1 + 0.08 * len(initializers)] if tuning.status.eq("diverged").any() else [PANEL[1]]
+    size = (PANEL[0] * len(datasets) + LEGEND, sum(heights) + 0.4)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(
+            len(heights), len(datasets), sharex=True, sharey="row", squeeze=False, height_ratios=heights
+        )
+        for (axes, *below), dataset in zip(panels.T, datasets, strict=True):
+            for position, initializer in enumerate(initializers):
+                runs = tuning[(tuning.dataset == dataset) & (tuning.initializer == initializer)]
+                diverged = runs[runs.status == "diverged"].learning_rate.unique()
+                _draw_rates(axes, runs[runs.status != "diverged"], style_of[initializer], initializer)
+                for each in below:
+                    each.plot(
+                        diverged, [position] * len(diverged), "x", color=style_of[initializer].colour, markersize=3
+                    )
+            axes.set_title(dataset)
+        panels[0][0].set_xscale("log")
+        panels[0][0].set_ylabel("best validation accuracy")
+        panels[0][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        for axes in panels[-1]:
+            axes.set_xlabel("learning rate")
+        for axes in panels[1:].flatten():
+            axes.set_yticks([])
+            axes.set_ylim(len(initializers) - 0.5, -0.5)
+            axes.set_ylabel("diverged" if axes is panels[1][0] else "", rotation=0, ha="right", va="center")
+        title = "mean over tuning seeds,\nband: 1 std, point: chosen"
+        figure.legend(
+            *panels[0][0].get_legend_handles_labels(), loc="outside right upper", handlelength=2.6, title=title
+        )
+    return figure
+
+
+def _draw_rates(axes: Axes, runs: pd.DataFrame, style: Style, label: str) -> None:
+    over_seeds = runs.groupby("learning_rate").best_validation_accuracy.agg(["mean", "std"]).fillna(0)
+    axes.plot(over_seeds.index, over_seeds["mean"], **style.line, label=label)
+    low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
+    axes.fill_between(over_seeds.index, low, high, color=style.colour, alpha=0.12, linewidth=0)
+    chosen = over_seeds[over_seeds.index.isin(runs[runs.chosen].learning_rate)]
+    axes.plot(chosen.index, chosen["mean"], "o", color=style.colour, markersize=4.5)
