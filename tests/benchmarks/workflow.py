@@ -13,7 +13,8 @@ from ansatz.files.atomic import read_json, write_text
 from ansatz.files.results import write_results
 from ansatz.files.runs import gather
 from ansatz.files.tables import METRICS, OUTCOME, read_csv, write_csv
-from ansatz.reporting import initialization
+from ansatz.reporting import initialization, ranking, speed
+from ansatz.reporting.figures import comparison
 from ansatz.reporting.figures.catalogue import names
 from ansatz.reporting.figures.curves import figure_of
 from ansatz.reporting.figures.style import save
@@ -35,6 +36,7 @@ ONE_TRAINING = {
     "sources": None,
     "initialization": STUDY | {"initializers": ["normal"], "training": {"epochs": 1, "batch_size": 16}},
 }
+BASELINE = "kaiming_uniform"
 PUBLISHED = ROOT / "results/published/initialization_study.csv"
 REPEATS = 3
 
@@ -112,9 +114,14 @@ def gathering(count: int) -> float:
         tidy, runs = gather(metrics, summaries)
         write_csv(Path(folder, "tidy.csv"), tidy)
         write_csv(Path(folder, "runs.csv"), runs)
-        summary = initialization.summarize(runs, "kaiming_uniform")
+        summary = initialization.summarize(runs, BASELINE)
         summary = initialization.with_published(summary, read_csv(PUBLISHED), [])
-        write_text(Path(folder, "table.md"), initialization.to_markdown(summary))
+        tables = initialization.to_markdown(summary), ranking.to_markdown(ranking.rank(runs, BASELINE), BASELINE)
+        write_text(Path(folder, "table.md"), "\n".join(tables))
+        by_run = speed.by_run(tidy, BASELINE)
+        write_text(Path(folder, "speed.md"), speed.to_markdown(by_run))
+        for name, draw in {"differences": comparison.differences(summary), "speed": comparison.speed(by_run)}.items():
+            save(draw, Path(folder, f"{name}.png"), Path(folder, f"{name}.svg"))
         for name in names("curves"):
             save(figure_of(name)(tidy), Path(folder, f"{name}.png"), Path(folder, f"{name}.svg"))
         return time.perf_counter() - start
