@@ -22,13 +22,8 @@ with job(snakemake.log[0], definitions=files.definitions):
     settings = {**dict(params), "training": training}
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)
-    start = {
-        "initializer": params.initializer,
-        "features": files.features,
-        "images": images["train"],
-        "head": params.head,
-    }
-    network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
+    start = {"initializer": params.initializer, "features": files.features, "head": params.head}
+    network = initial_network(params.network, len(data.classes), seed=params.seed, images=images["train"], **start)
     key = {"code": [*files.library, *files.definitions]}
     checkpoint = Checkpoint.of(params.checkpoint, network, settings, data.fingerprint, **key)
     snapshots = Snapshots.of(network, images, **params.snapshots) if params.snapshots else None

@@ -32,6 +32,7 @@ rule tabulate_initialization:
     input:
         runs=rules.gather_runs.output.runs,
         resources=rules.gather_runs.output.resources,
+        tuning=rules.gather_tuning.output.tuning if TUNINGS else [],
         published="results/published/initialization_study.csv",
         library=library("tabulate_initialization.py"),
     output:
@@ -50,7 +51,7 @@ rule tabulate_initialization:
         TABLES
     params:
         baseline=PLAN.baseline,
-        as_published=published_datasets(CONFIG),
+        as_published=PLAN.as_published,
     message:
         "Make the table of initializers"
     script:
@@ -79,6 +80,7 @@ rule tabulate_speed:
 DRAWN_FROM = {
     "differences": rules.tabulate_initialization.output.csv,
     "speed": rules.tabulate_speed.output.csv,
+    **({"learning_rates": rules.gather_tuning.output.tuning} if TUNINGS else {}),
 }  # figure -> its table
 
 

@@ -8,22 +8,19 @@ from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training, Tuning
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
-from ansatz.workflow.configuration.networks import NetworkConfig
+from ansatz.workflow.configuration.published import published_datasets
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
-from ansatz.workflow.configuration.sources import Source, TrainSource
-from ansatz.workflow.configuration.training import TrainingSection
-from ansatz.workflow.protocols import PROTOCOLS, Protocol
+from ansatz.workflow.configuration.sources import Source
+from ansatz.workflow.settings import Settings, source_place, source_seed, torchvision_network, tuning_place
 
 IMAGENET_CLASSES = 1000
-SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
 NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
 CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
-PIXEL = (
-    2600  # bytes of activations and gradients for a pixel of a batch: 2560 in VGG19, 2460 in ResNet-50, 1840 in VGG11
-)
+# Bytes of activations and gradients for a pixel of a batch: 2560 in VGG19, 2460 in ResNet-50, 1840 in VGG11.
+PIXEL = 2600
 
 
-class Plan:
+class Plan(Settings):
     """Everything that a configuration asks for.
 
     Parameters
@@ -38,7 +35,7 @@ class Plan:
     """
 
     def __init__(self, configuration: Configuration, results: str) -> None:
-        self.configuration, self.results = configuration, results
+        super().__init__(configuration, results)
         self.tunings = Cases("initialization.tuning", "tuning", self._tunings())
         self.trainings = Cases(
             "initialization", "training", chain(self._sources(), self._study(), self._networks(), self._evolutions())
@@ -51,7 +48,7 @@ class Plan:
     def _sources(self) -> Iterator[Training]:
         for name, source, run_seed in self._instances():
             if train := source.train:
-                network, place = self._network_of(train.network), source_place(name, run_seed)
+                network, place = self.network_of(train.network), source_place(name, run_seed)
                 seed = source_seed(train, run_seed)
                 yield Training(
                     results=self.results,
@@ -59,11 +56,11 @@ class Plan:
                     run={"source": place.removeprefix("sources/"), "dataset": train.dataset, "seed": seed},
                     dataset=train.dataset,
                     network=network.builder,
-                    images=self._images(network),
-                    **self._initializer(train.initializer, run_seed),
-                    training=self._training(train.training),
+                    images=self.images_of(network),
+                    **self.initializer_of(train.initializer, run_seed),
+                    training=self.training_of(train.training),
                     seed=seed,
-                    split=self._split(run_seed),
+                    split=self.split_of(run_seed),
                     title=f"{place.replace('/', '.')}.train",
                     parts=["train"],
                 )
@@ -71,12 +68,7 @@ class Plan:
     def _instances(self) -> Iterator[tuple[str, Source, int | None]]:
         """Yield each source by name, with each seed of runs that have one of their own, and None for the shared one."""
         for name, source in self.configuration.sources.items():
-            yield from ((name, source, seed) for seed in [None, *self._own_seeds(source)])
-
-    def _own_seeds(self, source: Source) -> list[int]:
-        """Return the seeds of the runs for which a source is made anew; convolutions alone are always the same."""
-        study = self.configuration.initialization
-        return study.all_seeds if study and study.source_seed == "run" and source.dataset else []
+            yield from ((name, source, seed) for seed in [None, *self.own_seeds(source)])
 
     def _study(self) -> Iterator[Training]:
         yield from chain.from_iterable(tuning.trainings for tuning in self.tunings.values())
@@ -110,7 +102,7 @@ class Plan:
         """Return a training of the study: at the configured learning rate, at one that is tried, or at the best one."""
         study = cast(Initialization, self.configuration.initialization)
         run: Options = {"dataset": dataset, "initializer": initializer.label}
-        training = self._training(study.training)
+        training = self.training_of(study.training)
         if tuning:
             del training["learning_rate"]  # the script reads it from the file of the choice
         if learning_rate:  # the test images are for the results
@@ -121,13 +113,13 @@ class Plan:
             run=run | {"seed": seed},
             dataset=dataset,
             network=study.network.builder,
-            images=self._images(study.network),
-            **self._initializer(initializer, seed),
+            images=self.images_of(study.network),
+            **self.initializer_of(initializer, seed),
             training=training,
             tuning=tuning.place if tuning else None,
             head=self.protocol.head,
             seed=seed,
-            split=self._split(seed),
+            split=self.split_of(seed),
             title="/".join(map(str, (run | {"seed": seed}).values())),
             parts=["train", "validation", *([] if learning_rate else ["test"])],
             evaluate="best",
@@ -142,8 +134,8 @@ class Plan:
                 dataset=comparison.dataset,
                 network=comparison.network,
                 images=comparison.images,
-                **self._initializer(settings.initializer),
-                training=self._training(settings.training),
+                **self.initializer_of(settings.initializer),
+                training=self.training_of(settings.training),
                 seed=comparison.seed,
                 title=f"ansatz.trained.{comparison.place.removeprefix('ansatz/')}",
             )
@@ -157,13 +149,12 @@ class Plan:
                     run={"experiment": experiment, "dataset": dataset, "seed": seed},
                     dataset=dataset,
                     network=settings.network.builder,
-                    images=self._images(settings.network),
-                    **self._initializer(settings.initializer),
-                    training=self._training(settings.training),
+                    images=self.images_of(settings.network),
+                    **self.initializer_of(settings.initializer),
+                    training=self.training_of(settings.training),
                     seed=seed,
                     title=f"evolution.{experiment}",
-                    snapshots={key: getattr(settings, key) for key in ("layers", "steps", "image")}
-                    | self._estimation(),
+                    snapshots={key: getattr(settings, key) for key in ("layers", "steps", "image")} | self.estimation(),
                 )
 
     def _source_matrices(self) -> Iterator[Extraction]:
@@ -171,8 +162,8 @@ class Plan:
             settings, place = source.settings, source_place(name, run_seed)
             classes, start = None, {}
             if source.train:
-                network = self._network_of(source.train.network)
-                start = self._initializer(source.train.initializer, run_seed)
+                network = self.network_of(source.train.network)
+                start = self.initializer_of(source.train.initializer, run_seed)
                 start["seed"] = source_seed(source.train, run_seed)
                 weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
             elif source.torchvision:
@@ -186,11 +177,11 @@ class Plan:
                 place=f"{place}/features",
                 dataset=source.dataset,
                 network=network.builder if network else torchvision_network(settings.weights),
-                images=self._images(network) if network else self._imagenet_images(settings.image_size),
+                images=self.images_of(network) if network else self.imagenet_images(settings.image_size),
                 weights=weights,
                 description=f"{source.kind} {origin}",
                 classes=classes,
-                split=self._split(run_seed),
+                split=self.split_of(run_seed),
                 **start,
                 sample_size=self.protocol.sample_size or self.configuration.feature_matrices.sample_size,
                 estimator=self.estimator | self.protocol.estimator,
@@ -212,7 +203,7 @@ class Plan:
                     initializer=start.initializer if start else NO_INITIALIZER,
                     source=start.source if start else None,
                     seed=case.seed,
-                    **self._estimation(),
+                    **self.estimation(),
                 )
 
     def _pretrained(self) -> Iterator[Comparison]:
@@ -229,7 +220,7 @@ class Plan:
                 dataset=settings.dataset,
                 seed=0,
                 network=network,
-                images=self._imagenet_images(settings.image_size),
+                images=self.imagenet_images(settings.image_size),
                 weights=self.fetched(weights),
                 classes=IMAGENET_CLASSES,
                 trained=False,
@@ -258,7 +249,7 @@ class Plan:
                         dataset=dataset,
                         seed=seed,
                         network=network.builder,
-                        images=self._images(network),
+                        images=self.images_of(network),
                         weights=f"{self.results}/{place}/weights.pt",
                         classes=None,
                         trained=True,
@@ -293,11 +284,6 @@ class Plan:
         """The file that says what the results are made from."""
         return f"{self.results}/config.yaml"
 
-    @property
-    def memory(self) -> int | None:
-        """The bytes that images may take on the device."""
-        return int(self.configuration.memory * 1e9) if self.configuration.memory else None
-
     def megabytes_of(self, cases: Cases[Any]) -> Callable[[Any], int]:
         """Return the function (wildcards) -> megabytes of main memory that the job of a case may take."""
 
@@ -310,17 +296,6 @@ class Plan:
         return value
 
     @property
-    def protocol(self) -> Protocol:
-        """The protocol of the study."""
-        study = self.configuration.initialization
-        return PROTOCOLS[study.protocol if study else "ansatz"]
-
-    @property
-    def estimator(self) -> Options:
-        """How AGOP is estimated."""
-        return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
-
-    @property
     def curves(self) -> list[str]:
         """The figures over epochs: those that are always drawn, and one for each further metric."""
         study = self.configuration.initialization
@@ -331,6 +306,11 @@ class Plan:
         """The initializer of the study that the others are compared with."""
         study = self.configuration.initialization
         return study.baseline if study else None
+
+    @property
+    def as_published(self) -> list[str]:
+        """The datasets that the study compares at the published settings."""
+        return published_datasets(self.configuration)
 
     def archived_datasets(self) -> list[str]:
         """Return the registered datasets that any case needs, by name."""
@@ -349,65 +329,3 @@ class Plan:
         """Return the checksum that the configuration gives torchvision's weights; if none, an empty text."""
         named = [source.torchvision for source in self.configuration.sources.values() if source.torchvision]
         return next((settings.sha256 for settings in named if settings.weights == wildcards.weights), "")
-
-    # --------------------------------------------------------------------------------------------- what cases share
-    def fetched(self, weights: str) -> str:
-        """Return where torchvision's weights of that name lie once they are fetched."""
-        return f"{self.results}/weights/{weights}.pth"
-
-    def _network_of(self, network: NetworkConfig | None) -> NetworkConfig:
-        """Return a source's network: its own, or that of the study."""
-        study = self.configuration.initialization
-        return network or (study.network if study else NetworkConfig())
-
-    def _images(self, network: NetworkConfig) -> Options:
-        return {"size": network.image_size, "channels": network.in_channels, "memory": self.memory}
-
-    def _imagenet_images(self, size: int) -> Options:
-        return self._images(NetworkConfig(image_size=size, in_channels=3))
-
-    def _training(self, section: TrainingSection) -> Options:
-        return section.model_dump() | {"precision": self.configuration.precision}
-
-    def _estimation(self) -> Options:
-        return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
-
-    def _split(self, run_seed: int | None) -> int | None:
-        """Return the seed that divides training and validation images; None for the division in the file."""
-        study = self.configuration.initialization
-        return run_seed if study and study.split == "run" else None
-
-    def _initializer(self, choice: Choice | None, run_seed: int | None = None) -> Options:
-        """Return the initializer as scripts take it, and the source it draws from: that of the run's seed, if any."""
-        if choice is None:
-            return {"initializer": NO_INITIALIZER, "source": None}
-        name, study = self.configuration.source_of(choice), self.configuration.initialization
-        covariance, source = {}, None
-        if name:
-            own = self._own_seeds(self.configuration.sources[name])
-            source = source_place(name, run_seed if run_seed in own else None)
-            covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
-        return {
-            "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
-            "source": source,
-        }
-
-
-def torchvision_network(weights: str) -> Options:
-    """Return what torchvision's network of these weights is built from."""
-    return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
-
-
-def source_place(name: str, run_seed: int | None) -> str:
-    """Return the place of a source: of the one for runs with this seed, or of the one that is shared."""
-    return f"sources/{name}" if run_seed is None else f"sources/{name}/seed{run_seed}"
-
-
-def source_seed(train: TrainSource, run_seed: int | None) -> int:
-    """Return the seed of a source that is trained here."""
-    return train.seed if run_seed is None else SOURCES + train.seed + run_seed
-
-
-def tuning_place(dataset: str, initializer: Choice) -> str:
-    """Return the place of the choice of a learning rate."""
-    return f"initialization/tuning/{dataset}/{initializer.label}"

@@ -54,7 +54,7 @@ def test_every_name_has_its_file_among_its_definitions(kind, monkeypatch):
 
 
 def test_names_that_are_not_registered_have_no_file():
-    assert definitions("train.py", [("network", "resnet50")]) == []
+    assert definitions("train.py", [("network", "resnet152")]) == []
 
 
 def test_paths_are_relative_to_where_snakemake_runs(tmp_path, monkeypatch):

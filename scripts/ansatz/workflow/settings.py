@@ -1,0 +1,111 @@
+"""What cases take from the configuration, whatever section asks for them."""
+
+from ansatz.workflow.cases import NO_INITIALIZER, Options
+from ansatz.workflow.configuration.choices import Choice
+from ansatz.workflow.configuration.model import Configuration
+from ansatz.workflow.configuration.networks import NetworkConfig
+from ansatz.workflow.configuration.sources import Source, TrainSource
+from ansatz.workflow.configuration.training import TrainingSection
+from ansatz.workflow.protocols import PROTOCOLS, Protocol
+
+SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
+
+
+class Settings:
+    """What cases take from the configuration.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    results : str
+        The folder of its results.
+    """
+
+    def __init__(self, configuration: Configuration, results: str) -> None:
+        self.configuration, self.results = configuration, results
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes that images may take on the device."""
+        return int(self.configuration.memory * 1e9) if self.configuration.memory else None
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol of the study."""
+        study = self.configuration.initialization
+        return PROTOCOLS[study.protocol if study else "ansatz"]
+
+    @property
+    def estimator(self) -> Options:
+        """How AGOP is estimated."""
+        return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
+
+    def fetched(self, weights: str) -> str:
+        """Return where torchvision's weights of that name lie once they are fetched."""
+        return f"{self.results}/weights/{weights}.pth"
+
+    def network_of(self, network: NetworkConfig | None) -> NetworkConfig:
+        """Return a source's network: its own, or that of the study."""
+        study = self.configuration.initialization
+        return network or (study.network if study else NetworkConfig())
+
+    def images_of(self, network: NetworkConfig) -> Options:
+        """Return how images are given to a network."""
+        return {"size": network.image_size, "channels": network.in_channels, "memory": self.memory}
+
+    def imagenet_images(self, size: int) -> Options:
+        """Return how images are given to a network of torchvision's."""
+        return self.images_of(NetworkConfig(image_size=size, in_channels=3))
+
+    def training_of(self, section: TrainingSection) -> Options:
+        """Return the parameters of a training."""
+        return section.model_dump() | {"precision": self.configuration.precision}
+
+    def estimation(self) -> Options:
+        """Return how the AGOP of networks is computed that no protocol concerns."""
+        return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
+
+    def split_of(self, run_seed: int | None) -> int | None:
+        """Return the seed that divides training and validation images; None for the division in the file."""
+        study = self.configuration.initialization
+        return run_seed if study and study.split == "run" else None
+
+    def initializer_of(self, choice: Choice | None, run_seed: int | None = None) -> Options:
+        """Return the initializer as scripts take it, and the source it draws from: that of the run's seed, if any."""
+        if choice is None:
+            return {"initializer": NO_INITIALIZER, "source": None}
+        name, study = self.configuration.source_of(choice), self.configuration.initialization
+        covariance, source = {}, None
+        if name:
+            own = self.own_seeds(self.configuration.sources[name])
+            source = source_place(name, run_seed if run_seed in own else None)
+            covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
+        return {
+            "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
+            "source": source,
+        }
+
+    def own_seeds(self, source: Source) -> list[int]:
+        """Return the seeds of the runs for which a source is made anew; convolutions alone are always the same."""
+        study = self.configuration.initialization
+        return study.all_seeds if study and study.source_seed == "run" and source.dataset else []
+
+
+def torchvision_network(weights: str) -> Options:
+    """Return what torchvision's network of these weights is built from."""
+    return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+
+
+def source_place(name: str, run_seed: int | None) -> str:
+    """Return the place of a source: of the one for runs with this seed, or of the one that is shared."""
+    return f"sources/{name}" if run_seed is None else f"sources/{name}/seed{run_seed}"
+
+
+def source_seed(train: TrainSource, run_seed: int | None) -> int:
+    """Return the seed of a source that is trained here."""
+    return train.seed if run_seed is None else SOURCES + train.seed + run_seed
+
+
+def tuning_place(dataset: str, initializer: Choice) -> str:
+    """Return the place of the choice of a learning rate."""
+    return f"initialization/tuning/{dataset}/{initializer.label}"
