@@ -73,10 +73,19 @@ def logits_of(output: Any) -> torch.Tensor:
 def memory_format(network: nn.Module) -> torch.memory_format:
     """Return the layout of images and filters in memory that is fastest and right.
 
-    Channels last is the fastest; but for a batch of one image, PyTorch's gradient of an instance norm is wrong there.
+    Channels last is the fastest. But PyTorch's gradient of an instance norm is wrong there for one image, and that
+    of a strided convolution of 1 x 1 with fewer than 16 input channels writes beyond its memory on a CPU
+    (https://github.com/uxlfoundation/oneDNN/issues/6035).
     """
-    is_instance_norm = any(isinstance(module, _InstanceNorm) for module in network.modules())
-    return torch.contiguous_format if is_instance_norm else torch.channels_last
+    is_wrong = any(isinstance(module, _InstanceNorm) or _is_narrow(module) for module in network.modules())
+    return torch.contiguous_format if is_wrong else torch.channels_last
+
+
+def _is_narrow(module: nn.Module) -> bool:
+    """Whether a module is a strided convolution of 1 x 1 with few input channels."""
+    if not isinstance(module, nn.Conv2d):
+        return False
+    return module.kernel_size == (1, 1) and module.stride != (1, 1) and module.in_channels // module.groups < 16
 
 
 def has_values(tensor: torch.Tensor) -> bool:

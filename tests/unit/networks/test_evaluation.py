@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ansatz.errors import UserError
-from ansatz.networks.evaluation import activation_bytes, check_logits
+from ansatz.networks.evaluation import activation_bytes, check_logits, memory_format
 from ansatz.networks.layers import AveragePool
 
 
@@ -70,3 +70,18 @@ def test_a_network_with_a_logit_per_class_is_left_as_it_was():
     check_logits(network, 5, channels=3, size=8)
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("layer", "layout"),
+    [
+        (nn.Conv2d(16, 8, 1, stride=2), torch.channels_last),
+        (nn.Conv2d(15, 8, 1, stride=2), torch.contiguous_format),
+        (nn.Conv2d(32, 8, 1, stride=(1, 2), groups=4), torch.contiguous_format),
+        (nn.Conv2d(15, 8, 1), torch.channels_last),
+        (nn.Conv2d(15, 8, 3, stride=2), torch.channels_last),
+        (nn.InstanceNorm2d(16), torch.contiguous_format),
+    ],
+)
+def test_images_are_channels_last_where_pytorch_computes_that_right(layer, layout):
+    assert memory_format(nn.Sequential(nn.Identity(), nn.Sequential(layer))) is layout
