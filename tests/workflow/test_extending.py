@@ -10,7 +10,7 @@ import pytest
 
 from studies import SECTIONS
 
-STUDY_TABLES = {"gather_runs": 1, "tabulate_initialization": 1, "draw_curves": 2}
+STUDY_TABLES = {"gather_runs": 1, "tabulate_initialization": 1, "draw_curves": 2, "draw_activations": 1}
 MACHINE_TABLES = {"tabulate_machines": 1, "draw_machines": 3}
 BARS = SECTIONS["kernels"]["bars"]
 
@@ -43,7 +43,7 @@ def sparse(weight, generator):
 """,
         "initializers",
         {"initialization": {"initializers": ["kaiming_uniform", "nfm", "sparse"]}},
-        {"train": 1} | STUDY_TABLES,
+        {"train": 1, "measure_activations": 1} | STUDY_TABLES,
         ["initialization/runs/digits/sparse/seed0/metrics.csv"],
     ),
     "initializer with an option": Row(
@@ -70,7 +70,7 @@ def laplacian(weight, generator, *, scale: Annotated[float, Gt(0)] = 0.1):
 """,
         "initializers",
         {"initialization": {"initializers": ["kaiming_uniform", "nfm", {"laplacian": {"scale": 0.05}}]}},
-        {"train": 1} | STUDY_TABLES,
+        {"train": 1, "measure_activations": 1} | STUDY_TABLES,
         ["initialization/runs/digits/laplacian_scale-0.05/seed0/metrics.csv"],
     ),
     "initializer from feature matrices": Row(
@@ -90,7 +90,7 @@ def half_agop(weight, generator, covariance):
 """,
         "initializers",
         {"initialization": {"initializers": ["kaiming_uniform", "nfm", "half_agop"]}},
-        {"train": 1} | STUDY_TABLES,
+        {"train": 1, "measure_activations": 1} | STUDY_TABLES,
         ["initialization/runs/digits/half_agop/seed0/metrics.csv"],
     ),
     "network": Row(
@@ -191,7 +191,7 @@ def stripes(folder):
 """,
         "data",
         {"datasets": {"digits": {"limit": 60}, "stripes": {}}},
-        {"prepare_dataset": 1, "train": 2} | STUDY_TABLES,
+        {"prepare_dataset": 1, "train": 2, "measure_activations": 2} | STUDY_TABLES,
         ["initialization/runs/stripes/nfm/seed0/metrics.csv"],
     ),
     "dataset whose images are resized": Row(
@@ -213,7 +213,7 @@ def shades(folder, size):
 """,
         "data",
         {"datasets": {"digits": {"limit": 60}, "shades": {"size": 10}}},
-        {"prepare_dataset": 1, "train": 2} | STUDY_TABLES,
+        {"prepare_dataset": 1, "train": 2, "measure_activations": 2} | STUDY_TABLES,
         ["initialization/runs/shades/nfm/seed0/metrics.csv"],
     ),
     "metric": Row(

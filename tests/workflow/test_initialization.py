@@ -19,7 +19,7 @@ from torchvision import models
 
 from ansatz.files.hashing import checksum
 from ansatz.files.hdf5 import read_tree, write_tree
-from ansatz.files.tables import CLOCK, METRICS
+from ansatz.files.tables import ACTIVATIONS, CLOCK, METRICS
 from ansatz.networks.build import build
 from ansatz.networks.weights import save_weights
 from real_data import SUBSETS
@@ -32,6 +32,7 @@ def test_results_are_there_and_say_what_made_them(finished_once):
         "tidy.csv",
         "runs.csv",
         "resources.csv",
+        "activations.csv",
         "table.csv",
         "ranking.csv",
         "table.md",
@@ -39,14 +40,18 @@ def test_results_are_there_and_say_what_made_them(finished_once):
         "speed.md",
     ):
         assert (study / file).stat().st_size, file
-    for figure in ("differences", "accuracy", "gap", "speed"):
+    for figure in ("differences", "accuracy", "gap", "speed", "activations"):
         assert Image.open(study / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (study / "figures" / f"{figure}.svg").read_text()
     recorded = yaml.safe_load((results / "config.yaml").read_text())
     assert recorded["initialization"]["training"]["weight_decay"] == 0.0005, "a default"
     assert pd.read_csv(study / "resources.csv").memory_mb.gt(100).all()
     run = study / "runs/digits/nfm/seed0"
-    assert sorted(path.name for path in run.iterdir()) == ["metrics.csv", "summary.json"], "no checkpoint is left"
+    assert {path.name for path in run.iterdir()} == {"activations.csv", "metrics.csv", "summary.json"}, "no checkpoint"
+    activations = pd.read_csv(study / "activations.csv")
+    assert activations.initializer.value_counts().to_dict() == {"kaiming_uniform": 8, "nfm": 8}
+    assert list(activations.columns) == list(ACTIVATIONS)
+    assert activations["std"].gt(0).all()
     metrics = pd.read_csv(run / "metrics.csv")
     assert list(metrics.columns) == list(METRICS)
     assert metrics.epoch.tolist() == [1, 2]
@@ -70,6 +75,7 @@ def test_the_report_needs_no_network(finished):
         "Mean difference of the best validation accuracy",
         "Best validation accuracy over epochs",
         "validation loss minus training loss",
+        "How strongly the convolutions",
         "Initialization",
         "Table",
     ):

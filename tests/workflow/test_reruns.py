@@ -11,14 +11,15 @@ from real_data import ROOT
 CURVES = {"draw_curves": 2}
 COMPARISON = {"tabulate_initialization": 1, "tabulate_speed": 1, "draw_comparison": 2}
 TABLES = {"gather_runs": 1} | COMPARISON | CURVES
-STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES
+MEASURED, ALL_MEASURED = ({"measure_activations": count, "draw_activations": 1} for count in (1, 2))
+STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
 EVOLUTION = {"follow_training": 1, "tabulate_evolution": 1, "draw_evolution": 5}
 MACHINES = {"run_machine": 2, "draw_learned": 1, "tabulate_machines": 1, "draw_machines": 3}
 # Of each trained network, features are extracted before and after training; the source adds one extraction.
 TRAINED = STUDY | {"train_network": 3, "extract_features": 4} | ALIGNMENT
-ALL_TRAINED = STUDY | {"train_network": 3, "extract_features": 7} | ALIGNMENT
+ALL_TRAINED = STUDY | {"train_network": 3, "extract_features": 7} | ALIGNMENT | ALL_MEASURED
 
 
 def edit(path):
@@ -55,13 +56,14 @@ def test_the_tree_checked_out_afresh(complete):
         # what scripts always reach
         ("draw_curves.py", CURVES),
         ("ansatz/reporting/figures/curves.py", CURVES),
+        ("ansatz/reporting/figures/activations.py", {"draw_activations": 1}),
         ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 2}),
         ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 2}),
         ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
         ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
         ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),
         # what defines the names of some
-        ("ansatz/initializers/from_features.py", {"train": 1} | TABLES),
+        ("ansatz/initializers/from_features.py", {"train": 1} | TABLES | MEASURED),
         ("ansatz/initializers/classic.py", ALL_TRAINED),
         (
             "ansatz/networks/lenet.py",
@@ -89,13 +91,13 @@ def test_a_new_seed_trains_only_itself(complete):
 
 def test_a_new_initializer_trains_only_itself(complete):
     complete.configure_all(initialization={"initializers": ["kaiming_uniform", "nfm", "kaiming_agop"]})
-    assert complete.planned() == {"train": 1} | TABLES
+    assert complete.planned() == {"train": 1} | TABLES | MEASURED
 
 
 def test_an_option_of_an_initializer_is_a_run_of_its_own(complete):
     initializers = ["kaiming_uniform", "nfm", {"normal": {"std": 0.02}}, {"normal": {"std": 0.04}}]
     complete.configure_all(initialization={"initializers": initializers})
-    assert complete.planned() == {"train": 2} | TABLES
+    assert complete.planned() == {"train": 2} | TABLES | ALL_MEASURED
 
 
 def test_a_new_dataset_trains_only_itself(complete):
@@ -103,7 +105,7 @@ def test_a_new_dataset_trains_only_itself(complete):
         (complete.path / path).parent.mkdir(parents=True)
         (complete.path / path).write_bytes(path.encode())
     complete.configure_all(datasets={"digits": {"limit": 60}, "mine": {"folder": "images"}})
-    assert complete.planned() == {"prepare_dataset": 1, "train": 2} | TABLES
+    assert complete.planned() == {"prepare_dataset": 1, "train": 2} | TABLES | ALL_MEASURED
 
 
 def test_another_learning_rate_extracts_nothing_again(complete):
@@ -113,7 +115,7 @@ def test_another_learning_rate_extracts_nothing_again(complete):
 
 def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
     complete.configure_all(feature_matrices={"sample_size": 9})
-    again = {"extract_features": 7, "train": 1} | TABLES | ALIGNMENT | EVOLUTION
+    again = {"extract_features": 7, "train": 1} | TABLES | MEASURED | ALIGNMENT | EVOLUTION
     assert complete.planned() == again
 
 
@@ -128,7 +130,7 @@ def test_a_chain_of_sources_waits_for_its_first(clone):
     assert clone.planned() == {}
     first = first | {"training": training | {"learning_rate": 0.002}}
     clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
-    assert clone.planned() == {"train_source": 2, "extract_features": 2, "train": 2} | TABLES
+    assert clone.planned() == {"train_source": 2, "extract_features": 2, "train": 2} | TABLES | ALL_MEASURED
 
 
 def test_another_name_is_another_study(complete):
@@ -170,4 +172,4 @@ def test_images_of_ones_own_are_watched(finished):
     for path, content in zip(swapped, reversed(contents), strict=True):
         path.write_bytes(content)
         os.utime(path, (1, 1))
-    assert finished.planned() == {"prepare_dataset": 1, "train": 1} | TABLES
+    assert finished.planned() == {"prepare_dataset": 1, "train": 1} | TABLES | MEASURED

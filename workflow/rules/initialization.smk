@@ -143,3 +143,4 @@ rule initialization:
         rules.tabulate_speed.output,
         expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),
+        rules.draw_activations.output,

@@ -35,6 +35,11 @@ RESOURCES = (
     "memory_mb",  # largest resident set, without the GPU's memory; empty where it was not measured
     "gpu_seconds",  # the longer of the two times above, where the device was a GPU
 )
+ACTIVATIONS = (
+    *RUN,
+    "layer",
+    "std",  # of the outputs of a convolution before training; empty where they are not finite
+)
 COMPARED = (  # the ansatz; its control, the filters before training; and the ansatz before training
     ("nfm", "agop"),
     ("nfm", "root_agop"),
