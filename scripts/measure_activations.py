@@ -3,20 +3,20 @@
 import pandas as pd
 
 from ansatz.data.batches import on_device
+from ansatz.data.splits import read_split
 from ansatz.devices import take_device
 from ansatz.features.inputs import output_stds
-from ansatz.files.dataset import read_dataset
 from ansatz.files.tables import write_csv
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
 
 files, params = snakemake.input, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
-    data = read_dataset(files.dataset, parts=["train"])
+    data = read_split(files.dataset, ["train"], params.split)
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)["train"]
-    start = {"initializer": params.initializer, "features": files.features, "images": images}
-    network = initial_network(params.network, len(data.classes), seed=params.seed, **start)
+    start = {"initializer": params.initializer, "features": files.features, "head": params.head}
+    network = initial_network(params.network, len(data.classes), seed=params.seed, images=images, **start)
     rows = [
         params.run | {"layer": layer, "std": std} for layer, std in output_stds(network, images, params.seed).items()
     ]

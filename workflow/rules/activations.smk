@@ -3,7 +3,9 @@ Needs: datasets, and features.h5 for initializers that draw from a source. Makes
 study's networks responds before training, as a table and a figure; of each dataset and initializer at the first seed.
 """
 
-FIRST_RUNS = [run for run in TRAININGS.below("initialization") if TRAININGS[run].seed == CONFIG.initialization.seeds[0]]
+FIRST_RUNS = [
+    run for run in TRAININGS.below("initialization/runs") if TRAININGS[run].seed == CONFIG.initialization.seeds[0]
+]
 
 
 rule measure_activations:
@@ -23,14 +25,16 @@ rule measure_activations:
     threads: CONFIG.threads
     resources:
         gpu=GPU,
-        mem_mb=growing(16000),
+        mem_mb=growing(PLAN.megabytes_of(TRAININGS)),
         runtime=growing(60),
     params:
         run=TRAININGS.of("run"),
         network=TRAININGS.of("network"),
         images=TRAININGS.of("images"),
         initializer=TRAININGS.of("initializer"),
+        head=TRAININGS.of("head"),
         seed=TRAININGS.of("seed"),
+        split=TRAININGS.of("split"),
         device=DEVICE,
     message:
         "Measure the activations of {wildcards.training}"
