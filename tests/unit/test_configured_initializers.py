@@ -28,11 +28,11 @@ MISTAKES = {
     ),
     "initial weights that are unknown": (
         {"sources": {"own": CHECKPOINT}} | study(initializers=["nfm_centred"]),
-        f"{FIRST}'nfm_centred' subtracts the initial weights of its source, which are unknown of own; it takes ",
+        f"{FIRST}'nfm_centred' subtracts the initial weights of its source, but those of own are unknown; use ",
     ),
     "initial weights of another source": (
         {"sources": {"mine": TRAIN, "own": CHECKPOINT}} | study(initializers=["nfm_centred@own+lsuv"]),
-        f"{FIRST}'nfm_centred@own+lsuv' subtracts the initial weights of its source, which are unknown of own",
+        f"{FIRST}'nfm_centred@own+lsuv' subtracts the initial weights of its source, but those of own are unknown",
     ),
 }
 

@@ -52,6 +52,7 @@ class LayerInputs:
         """The convolution itself."""
         return conv_layers(self.network)[self.layer]
 
+    @torch.no_grad()
     def __iter__(self) -> Iterator[torch.Tensor]:
         with as_in_training(self.network, self.images.device):
             hook = self.conv.register_forward_pre_hook(_stop)
@@ -116,16 +117,21 @@ def batch(images: Images, seed: int) -> Iterator[torch.Tensor]:
 
 @contextmanager
 def as_in_training(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Run a network as in training, on a device, but without dropout; then it is as it was."""
-    home = next(network.parameters()).device
+    """Run a network as in training, on a device, but without dropout; then it is as it was.
+
+    cuDNN does not choose its algorithms by timing them, so that every process that initializes a network gets the same.
+    """
+    home, timed = next(network.parameters()).device, torch.backends.cudnn.benchmark
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     with evaluating(network):
         try:
+            torch.backends.cudnn.benchmark = False
             network.to(device)
             for norm in norms:
                 norm.training, norm.track_running_stats = True, False
             yield
         finally:
+            torch.backends.cudnn.benchmark = timed
             network.to(home)
             for norm in norms:
                 norm.track_running_stats = True
@@ -141,7 +147,7 @@ def _stop(_conv: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
 
 def _sums(z: torch.Tensor) -> torch.Tensor:
     """Return the number of entries, their sum and that of their squares: float64 (3,), on the CPU."""
-    sums = torch.stack([z.sum(dtype=torch.float64), z.square().sum(dtype=torch.float64)])
+    sums = torch.stack([z.sum(dtype=torch.float64), torch.linalg.vector_norm(z, dtype=torch.float64).square()])
     return torch.cat([torch.tensor([z.numel()], dtype=torch.float64), sums.cpu()])
 
 

@@ -111,6 +111,7 @@ def _covariances(
         if not bool((matrix.trace() > 0).all()):
             raise UserError(f"source: the {kind} of layer {source_layer} is zero; filters cannot be drawn from it")
         scale, fan_in = initializer.declared["scale"], math.prod(patches[layer])
-        scaled = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in) if scale else matrix
-        covariances[layer] = scaled
+        if scale:
+            matrix = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)
+        covariances[layer] = matrix
     return covariances

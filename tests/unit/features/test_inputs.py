@@ -98,6 +98,14 @@ def test_the_network_runs_as_in_training_without_dropout_and_stays_as_it_was():
     assert not network[2]._forward_pre_hooks
 
 
+@pytest.mark.parametrize("timed", [True, False])
+def test_algorithms_are_not_chosen_by_timing_them(timed, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", timed)
+    with inputs.as_in_training(nn.Conv2d(1, 1, 1), torch.device("cpu")):
+        assert not torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.benchmark == timed
+
+
 def test_what_lies_behind_a_layer_is_not_run():
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(1, 1))  # the last layer does not fit
     assert sum(map(len, LayerInputs(network, "0", images_of(torch.randn(5, 1, 2, 2)), 0))) == 5
@@ -116,6 +124,14 @@ def test_a_layer_that_does_not_run_is_refused():
     with pytest.raises(UserError, match="initializer: layer idle does not run, so that it sees no images"):
         LayerInputs(Idle(), "idle", images, 0).output_std()
     assert list(output_stds(Idle(), images, 0)) == ["run"]
+
+
+def test_outputs_whose_squares_are_too_large_for_float32():
+    x = torch.full((2, 1, 1, 1), 1e30)
+    x[0] = -1e30
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
+    nn.init.ones_(network[0].weight)
+    assert output_stds(network, images_of(x), 0)["0"] == pytest.approx(1e30)
 
 
 def test_a_standard_deviation_of_infinite_outputs_is_no_number():

@@ -57,12 +57,8 @@ def _extend(model: dict[str, Any], *kinds: str) -> None:
 def _choice(kind: str) -> dict[str, Any]:
     """Return the schema of a choice: a name, or a mapping of one name to its options."""
     registered = registry.definitions(kind)
-    from_source = [name for name, definition in registered.items() if definition.declared.get("needs")]
     names: list[dict[str, Any]] = [{"enum": list(registered)}]
-    scaled = re.escape(registry.LSUV)
-    source = rf"({'|'.join(from_source)})@[A-Za-z0-9][A-Za-z0-9_-]*({scaled})?"
-    pattern = rf"^({source}|({'|'.join(registered)}){scaled})$"
-    mapping = {
+    mapping: dict[str, Any] = {
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
@@ -70,6 +66,10 @@ def _choice(kind: str) -> dict[str, Any]:
         "properties": {name: _options_of(definition) for name, definition in registered.items()},
     }
     if kind == "initializer":
+        from_source = [name for name, definition in registered.items() if definition.declared.get("needs")]
+        scaled = re.escape(registry.LSUV)
+        source = rf"({'|'.join(from_source)})@[A-Za-z0-9][A-Za-z0-9_-]*({scaled})?"
+        pattern = rf"^({source}|({'|'.join(registered)}){scaled})$"
         names.append({"type": "string", "pattern": pattern})
         mapping["patternProperties"] = {pattern: {"type": ["object", "null"]}}
     return {"anyOf": [*names, mapping]}

@@ -30,8 +30,8 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
             )
         elif choice.needs == "centred_nfm" and not configuration.sources[name := choice.source or names[0]].train:
             yield (
-                f"{key}: {choice.key!r} subtracts the initial weights of its source, which are unknown of {name}; it "
-                "takes a source of the kind train"
+                f"{key}: {choice.key!r} subtracts the initial weights of its source, but those of {name} are unknown; "
+                "use a source of the kind train"
             )
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
