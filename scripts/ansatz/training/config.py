@@ -75,8 +75,8 @@ class TrainingConfig:
     epsilon : float, optional
         The term that keeps Adam, AdamW and Adadelta from dividing by zero; by default 1e-8, 1e-8 and 1e-6.
     schedule : {"constant", "step", "cosine"}
-        How the learning rate changes: step multiplies it by `gamma` after each of the `milestones`; cosine lets it fall
-        to 0 in every step, along half a period of the cosine (Loshchilov and Hutter 2017).
+        How the learning rate changes: step multiplies it by `gamma` after each of the `milestones`; cosine lowers it in
+        every step, along half a period of the cosine, to almost 0 in the last (Loshchilov and Hutter 2017).
     milestones : sequence of int, optional
         Epochs after which the schedule step multiplies the learning rate by `gamma`; none by default.
     gamma : float, optional
