@@ -360,7 +360,7 @@ MISTAKES = {
     ),
     "AGOP of convolutions alone": (
         {"sources": {"mine": {"checkpoint": {"path": "config/config.yaml"}}}} | study(initializers=["nfm", "agop"]),
-        "config.initialization.initializers.1: 'agop' draws from AGOP, but sources.mine has convolutions alone",
+        "config.initialization.initializers.1: 'agop' draws from AGOP, which is averaged over images, but ",
     ),
     "a source that reads validation images": (
         study(split="run"),

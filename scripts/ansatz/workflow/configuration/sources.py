@@ -30,7 +30,7 @@ class TorchvisionSource(Section):
     """One of torchvision's networks with its pre-trained weights."""
 
     weights: Weights = Field(description="Its weights, as torchvision names them: VGG11_Weights.IMAGENET1K_V1.")
-    dataset: Text = Field(description=AVERAGED)
+    dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null for an NFM alone.")
     image_size: ImageSize = Field(224, description="Side of the images that it takes, in pixels.")
     sha256: Checksum = Field("", description="SHA-256 of the file of weights, if it is not torchvision's own.")
 

@@ -25,8 +25,8 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
             yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
         elif choice.needs == "agop" and not configuration.sources[name := choice.source or names[0]].dataset:
             yield (
-                f"{key}: {choice.key!r} draws from AGOP, but sources.{name} has convolutions alone; AGOP takes a whole "
-                "network: give its classes and dataset"
+                f"{key}: {choice.key!r} draws from AGOP, which is averaged over images, but sources.{name} has no "
+                "dataset; give one"
             )
         elif choice.needs == "centred_nfm" and not configuration.sources[name := choice.source or names[0]].train:
             yield (
