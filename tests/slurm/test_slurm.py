@@ -125,7 +125,8 @@ def struck(cluster, make_clone):
 def test_each_training_went_on_from_its_checkpoint(struck):
     for run in FAULTS:
         assert "resuming after" in log_of(struck.clone, run), run
-        assert sorted(path.name for path in run_folder(struck.clone, run).iterdir()) == ["metrics.csv", "summary.json"]
+        results = {path.name for path in run_folder(struck.clone, run).iterdir()}
+        assert results - {"activations.csv"} == {"metrics.csv", "summary.json"}  # which is measured for the first seed
 
 
 def test_what_took_too_much_memory_says_so_in_slurms_log(struck):
@@ -170,9 +171,11 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
     assert asked["prepare_dataset"] == [("1", "3000M", "01:00:00", None)]
     assert asked["train_source"] == [("1", "8191M", "08:00:00", "gres:gpu:1")]
     assert asked["extract_features"] == [("1", "8148M", "02:00:00", "gres:gpu:1")]
+    assert set(asked["measure_activations"]) == {("1", "8191M", "01:00:00", "gres:gpu:1")}
     attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}
     assert set(asked.pop("train")) == attempts
-    assert set(asked) == {"prepare_dataset", "train_source", "extract_features"}  # the rest needs no node
+    # the rest needs no node
+    assert set(asked) == {"prepare_dataset", "train_source", "extract_features", "measure_activations"}
 
 
 def test_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
@@ -187,4 +190,5 @@ def test_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
     submitted = [job for job in submitted if job["JobState"] == "COMPLETED"]  # not those that were tried again
     requests = sorted((job.get("TresPerJob", ""), job["TimeLimit"]) for job in submitted)
     three = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
-    assert requests == [("", "01:00:00"), three, three]
+    measurement = ("gres:gpu:1", "01:00:00")  # of the activations, which takes no place among the trainings
+    assert requests == [("", "01:00:00"), *sorted([three, three, measurement])]

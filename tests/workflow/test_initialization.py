@@ -229,7 +229,7 @@ def test_a_killed_training_goes_on_to_the_same_numbers(clone, tmp_path):
     clone.snakemake("--unlock")
     clone.snakemake()
     assert "resuming after" in log.read_text()
-    assert sorted(path.name for path in run.iterdir()) == ["metrics.csv", "summary.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["activations.csv", "metrics.csv", "summary.json"]
     clone.path = tmp_path / "undisturbed"
     clone.snakemake()
     resumed, whole = (

@@ -211,7 +211,7 @@ def test_an_interruption_after_the_last_epoch_loses_no_epoch(images, tmp_path, m
     monkeypatch.setattr("ansatz.training.checkpoint.SHARE", 0)
     trainer = Trainer(made_network(), images, CONFIG, seed=0, checkpoint=checkpoint)
     whole = trainer.train()
-    monkeypatch.setattr(trainer, "test", lambda _epoch: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(trainer, "test", lambda _epoch: signal.default_int_handler(signal.SIGINT, None))
     with pytest.raises(KeyboardInterrupt):
         trainer.summarize("best")
     assert_resumes_to(whole, images, checkpoint)
