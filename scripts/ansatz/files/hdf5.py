@@ -101,11 +101,13 @@ def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
 class _WriteErrorsKept(io.FileIO):
     """A file for HDF5 to write into, which keeps the first error and raises it at the end.
 
-    HDF5 prints the errors that it meets while writing, and crashes after some of them. What it raises itself after the
-    first one, for want of what was not written, is a consequence.
+    HDF5 prints the errors that it meets while writing, and crashes after some of them. Until the end, the file has the
+    size that it would have without the error, as HDF5 compares addresses with it. What HDF5 raises itself after the
+    error, for want of what was not written, is a consequence.
     """
 
     error: OSError | None = None
+    size = 0  # that everything would take
 
     def __exit__(self, *raised: Any) -> None:
         super().__exit__(*raised)
@@ -114,6 +116,7 @@ class _WriteErrorsKept(io.FileIO):
 
     def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
+        self.size = max(self.size, self.tell() + len(rest))
         try:
             while rest and not self.error:
                 rest = rest[super().write(rest) :]
@@ -121,7 +124,13 @@ class _WriteErrorsKept(io.FileIO):
             self.error = error
         return len(data)
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if self.error and whence == os.SEEK_END:
+            return super().seek(self.size + offset)
+        return super().seek(offset, whence)
+
     def truncate(self, size: int | None = None) -> int:
+        self.size = self.tell() if size is None else size
         try:
             return super().truncate(size)
         except OSError as error:
