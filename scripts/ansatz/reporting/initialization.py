@@ -172,7 +172,8 @@ def cost(resources: pd.DataFrame) -> str:
     hours, gpu_hours = resources.seconds.sum() / 3600, resources.gpu_seconds.sum() / 3600
     memory = resources.memory_mb.max()
     largest = f"; the largest took {memory / 1000:.1f} GB of memory" if memory > 0 else ""
-    return f"{len(resources)} runs took {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}."
+    took = f"took {hours:.2f} hours of jobs, {gpu_hours:.2f} GPU hours{largest}"
+    return f"The {len(resources)} runs, without their tuning and sources, {took}."
 
 
 def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:

@@ -17,14 +17,16 @@ def chosen_rates(tuning: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         One row for each (dataset, initializer), in the order of `tuning`: the ``learning_rate``, and ``edge``, which is
         ``"smallest"`` or ``"largest"`` where it is the smallest or largest that was tried, so that a better one may lie
-        beyond, and empty elsewhere.
+        beyond, and empty elsewhere, as also where several rates are equally good.
     """
     keys = ["dataset", "initializer"]
     tried = tuning.groupby(keys, sort=False).learning_rate.agg(smallest="min", largest="max")
     chosen = tuning[tuning.chosen].groupby(keys, sort=False).learning_rate.first().to_frame().join(tried)
+    accuracy = tuning.groupby([*keys, "learning_rate"], sort=False).best_validation_accuracy.mean()
+    alone = accuracy.eq(accuracy.groupby(keys).transform("max")).groupby(keys).sum().eq(1)  # others are not as good
     chosen["edge"] = ""
     for edge in ("largest", "smallest"):
-        chosen.loc[chosen.learning_rate == chosen[edge], "edge"] = edge
+        chosen.loc[chosen.learning_rate.eq(chosen[edge]) & alone.reindex(chosen.index), "edge"] = edge
     return chosen.drop(columns=["smallest", "largest"]).reset_index()
 
 

@@ -45,8 +45,8 @@ class Augmentation:
     flip : bool
         Whether half of the images are flipped from left to right.
     crop : int
-        Each image is shifted by up to this many pixels up or down and left or right, which is a random crop of the
-        image with a border of zeros, the mean of normalised images.
+        Images are shifted by up to this many pixels in each direction; the border is filled with zeros, the mean of
+        normalised images. This is a random crop with padding.
     """
 
     flip: bool = False

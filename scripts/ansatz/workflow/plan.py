@@ -105,7 +105,7 @@ class Plan(Settings):
         training = self.training_of(study.training)
         if tuning:
             del training["learning_rate"]  # the script reads it from the file of the choice
-        if learning_rate:  # the test images are for the results
+        if learning_rate:
             run["learning_rate"] = training["learning_rate"] = learning_rate
         return Training(
             results=self.results,
@@ -121,7 +121,7 @@ class Plan(Settings):
             seed=seed,
             split=self.split_of(seed),
             title="/".join(map(str, (run | {"seed": seed}).values())),
-            parts=["train", "validation", *([] if learning_rate else ["test"])],
+            parts=["train", "validation", *([] if learning_rate else ["test"])],  # which is for the results alone
             evaluate="best",
         )
 

@@ -42,7 +42,7 @@ def test_speed_has_a_row_of_panels_for_each_dataset_and_a_point_for_each_seed(le
     means = [line for line in area.lines if to_hex(line.get_color()) == colours["nfm"]][-1]
     assert means.get_xdata() == pytest.approx([0.701, 0.701])
     assert first.lines[2].get_xdata() == pytest.approx([0.6, 0.601, 0.602])
-    assert figure.axes[-1].get_xlabel() == "validation accuracy\nafter 1 epoch"
+    assert figure.axes[-1].get_xlabel() == "validation accuracy\nafter 1 epoch\n(bar: mean)"
 
 
 def test_a_dataset_without_a_target_says_so(learned):

@@ -17,7 +17,8 @@ CHOSEN = {
 @pytest.fixture
 def table():
     rows = [
-        {"dataset": dataset, "initializer": name, "learning_rate": rate, "seed": seed, "chosen": rate == chosen}
+        {"dataset": dataset, "initializer": name, "learning_rate": rate, "seed": seed}
+        | {"chosen": rate == chosen, "best_validation_accuracy": 0.9 if rate == chosen else 0.5 if chosen else None}
         for (dataset, name), chosen in CHOSEN.items()
         for rate in RATES
         for seed in (100, 101)
@@ -33,6 +34,13 @@ def test_a_chosen_rate_at_the_edge_of_the_grid_is_flagged(table):
         ("svhn", "nfm"): "largest",
         ("digits", "kaiming_uniform"): "smallest",
     }
+
+
+def test_of_equally_good_rates_none_is_at_the_edge(table):
+    table.loc[(table.dataset == "svhn") & (table.initializer == "nfm"), "best_validation_accuracy"] = 0.5
+    edges = tuning.chosen_rates(table).set_index(["dataset", "initializer"]).edge
+    assert edges["svhn", "nfm"] == ""
+    assert edges["digits", "kaiming_uniform"] == "smallest"
 
 
 def test_the_grid_of_an_initializer_is_its_own(table):

@@ -31,7 +31,7 @@ def activations(table: pd.DataFrame) -> Figure:
     """
     datasets, runs = list(table.dataset.unique()), ["dataset", "initializer", "seed"]
     last = table.groupby(runs, sort=False).tail(1).fillna({"std": np.inf}).groupby("initializer", sort=False)["std"]
-    initializers = list(last.max().sort_values(ascending=False, kind="stable").index)
+    initializers = list(last.max().round(2).sort_values(ascending=False, kind="stable").index)
     drawn = table["std"].where(np.isfinite(table["std"]) & (table["std"] > 0))
     table = table.assign(std=drawn, number=table.groupby(runs).cumcount() + 1)
     style_of = styles(initializers)
@@ -45,6 +45,7 @@ def activations(table: pd.DataFrame) -> Figure:
                 style = style_of[initializer]
                 axes.plot(rows.number, rows["std"], **style.marked, label=initializer)
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
             axes.axhline(1, color="black", linewidth=0.6, zorder=1)
             axes.set_title(dataset)
             axes.set_xlabel("convolution")

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import Style, styles
@@ -16,9 +16,9 @@ from ansatz.reporting.speed import MARGIN
 
 ROW = 0.19  # inches, of an initializer
 MEASURES = {
-    "target_epochs": "epochs to target",
-    "area": "validation accuracy,\nmean over epochs",
-    "first_accuracy": "validation accuracy\nafter 1 epoch",
+    "target_epochs": "epochs to target\n(bar: median)",
+    "area": "validation accuracy,\nmean over epochs\n(bar: mean)",
+    "first_accuracy": "validation accuracy\nafter 1 epoch\n(bar: mean)",
 }  # columns of speed.csv -> labels
 
 
@@ -102,8 +102,8 @@ def speed(speed: pd.DataFrame) -> Figure:
     -------
     Figure
         A row of panels for each dataset: epochs until the target, the mean validation accuracy over epochs, and that
-        after one epoch. A point is a seed, a bar the median (of epochs) or mean over seeds; triangles at the right edge
-        are seeds that never reached the target.
+        after one epoch. A point is a seed, a bar the median (of epochs) or mean over seeds; triangles are seeds that
+        never reached the target. There is no bar if these are half of the seeds or more.
     """
     datasets, initializers = list(speed.dataset.unique()), list(speed.initializer.unique())
     style_of = styles(initializers)
@@ -112,8 +112,7 @@ def speed(speed: pd.DataFrame) -> Figure:
         panels = figure.subplots(len(datasets), len(MEASURES), sharex="col", sharey=True, squeeze=False)
         panels[0][0].set_yticks(range(len(initializers)), initializers)
         panels[0][0].set_ylim(len(initializers) - 0.5, -0.5)
-        panels[0][0].set_xlim(0, speed.epochs.max() + 1)
-        panels[0][0].text(speed.epochs.max() + 0.6, -0.5, "never", ha="center", va="bottom", fontsize=TINY)
+        panels[0][0].set_xlim(0.5, speed.epochs.max() + 1.5)
         for row, dataset in zip(panels, datasets, strict=True):
             runs = speed[speed.dataset == dataset]
             for axes, measure in zip(row, MEASURES, strict=True):
@@ -123,9 +122,10 @@ def speed(speed: pd.DataFrame) -> Figure:
             row[0].set_title(f"{dataset}: {_target(runs.target.iloc[0], runs.baseline.iloc[0])}", loc="left")
         for axes, label in zip(panels[-1], MEASURES.values(), strict=True):
             axes.set_xlabel(label)
-            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        panels[-1][0].xaxis.set_major_locator(MaxNLocator(integer=True))
-        panels[-1][0].xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_major_formatter(PercentFormatter(1))
+        last = int(speed.epochs.max())
+        ticks = [int(epoch) for epoch in MaxNLocator(5, integer=True).tick_values(1, last) if 1 <= epoch <= last]
+        panels[-1][0].set_xticks([*ticks, last + 1], [*map(str, ticks), "never"])
     return figure
 
 
@@ -143,7 +143,7 @@ def _draw_seeds(axes: Axes, position: int, runs: pd.DataFrame, measure: str, sty
     if measure == "target_epochs":
         never = np.isnan(values)
         middle = np.median(np.where(never, np.inf, values))
-        axes.plot(np.full(never.sum(), axes.get_xlim()[1] - 0.4), heights[never], ">", color=style.colour, markersize=3)
+        axes.plot(np.full(never.sum(), axes.get_xlim()[1] - 0.5), heights[never], ">", color=style.colour, markersize=3)
     if np.isfinite(middle):
         axes.plot([middle, middle], [position - 0.35, position + 0.35], color=style.colour, linewidth=1.6)
 
@@ -165,7 +165,7 @@ def learning_rates(tuning: pd.DataFrame) -> Figure:
     -------
     Figure
         A panel for each dataset, a line for each initializer: the mean best validation accuracy over the tuning seeds
-        that did not diverge, with a band of one standard deviation and a point at the chosen rate. Below, if any
+        that did not diverge, with a band of one standard deviation and a circle at the chosen rate. Below, if any
         diverged, crosses at the rates at which they did, in the order of the legend.
     """
     datasets, initializers = list(tuning.dataset.unique()), list(tuning.initializer.unique())
@@ -188,15 +188,18 @@ def learning_rates(tuning: pd.DataFrame) -> Figure:
                     )
             axes.set_title(dataset)
         panels[0][0].set_xscale("log")
+        panels[0][0].set_xticks(sorted(tuning.learning_rate.unique()))
+        panels[0][0].xaxis.set_major_formatter("{x:g}")
+        panels[0][0].xaxis.set_minor_locator(NullLocator())
         panels[0][0].set_ylabel("best validation accuracy")
-        panels[0][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        panels[0][0].yaxis.set_major_formatter(PercentFormatter(1))
         for axes in panels[-1]:
             axes.set_xlabel("learning rate")
         for axes in panels[1:].flatten():
             axes.set_yticks([])
             axes.set_ylim(len(initializers) - 0.5, -0.5)
             axes.set_ylabel("diverged" if axes is panels[1][0] else "", rotation=0, ha="right", va="center")
-        title = "mean over tuning seeds,\nband: 1 std, point: chosen"
+        title = "mean over tuning seeds,\nband: 1 std, circle: chosen"
         figure.legend(
             *panels[0][0].get_legend_handles_labels(), loc="outside right upper", handlelength=2.6, title=title
         )
@@ -209,4 +212,4 @@ def _draw_rates(axes: Axes, runs: pd.DataFrame, style: Style, label: str) -> Non
     low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
     axes.fill_between(over_seeds.index, low, high, color=style.colour, alpha=0.12, linewidth=0)
     chosen = over_seeds[over_seeds.index.isin(runs[runs.chosen].learning_rate)]
-    axes.plot(chosen.index, chosen["mean"], "o", color=style.colour, markersize=4.5)
+    axes.plot(chosen.index, chosen["mean"], "o", color=style.colour, markersize=6, fillstyle="none")

@@ -25,7 +25,7 @@ def accuracy(tidy: pd.DataFrame) -> Figure:
     """Draw training and validation accuracy over epochs, as `metric` does, in percent."""
     curves = metric(tidy, "accuracy")
     for axes in curves.axes:
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
     return curves
 
 

@@ -36,7 +36,7 @@ def curves(evolution: Evolution) -> Figure:
                 values = evolution.curves[f"{part}_{measure}"]
                 axes.plot(epochs, values, **style.line, marker="o", markersize=2, label=label)
             _set_epochs(axes, measure)
-        figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
 

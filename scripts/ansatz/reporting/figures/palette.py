@@ -13,7 +13,7 @@ from ansatz.registry import LSUV
 
 BLACK, GREY, SILVER, CHARCOAL = "#000000", "#7f7f7f", "#bbbbbb", "#555555"
 ORANGE, SKY, GREEN, BLUE = "#e69f00", "#56b4e9", "#009e73", "#0072b2"
-VERMILION, PURPLE, INDIGO, OCHRE = "#d55e00", "#cc79a7", "#332288", "#b79f00"
+VERMILION, PURPLE, INDIGO, OLIVE = "#d55e00", "#cc79a7", "#332288", "#6b6b00"
 WINE, FOREST, BROWN, MAGENTA = "#882255", "#117733", "#661100", "#aa4499"
 LineStyle = str | tuple[int, tuple[int, ...]]  # as Matplotlib writes them
 DASH_DOT_DOT, LONG_DASHES = (0, (5, 1, 1, 1, 1, 1)), (0, (9, 2))
@@ -51,9 +51,9 @@ CHOSEN = {
     "xavier_uniform": Style(INDIGO, "--"),
     "kaiming_normal": Style(BLUE, "-"),
     "kaiming_uniform": Style(BLACK, "-"),
-    "orthogonal": Style(OCHRE, "-."),
-    "delta_orthogonal": Style(OCHRE, "--"),
-    "lsuv": Style(OCHRE, "-"),
+    "orthogonal": Style(OLIVE, "-."),
+    "delta_orthogonal": Style(OLIVE, "--"),
+    "lsuv": Style(OLIVE, "-"),
     "dirac": Style(BROWN, "-"),
     "whitening": Style(FOREST, "-"),
     "patch_covariance": Style(WINE, "-"),

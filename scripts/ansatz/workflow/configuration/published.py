@@ -24,7 +24,7 @@ def published_datasets(configuration: Configuration) -> list[str]:
 
 
 def _settings(training: TrainingSection) -> dict[str, Any]:
-    """Return what changes a training's results other than in distribution, with the optimizer's defaults."""
+    """Return the settings that change the distribution of a training's results, with the defaults of its choices."""
     settings = training.model_dump(exclude={"metrics", "compile"})
     config = TrainingConfig(**settings)
     return settings | config.hyperparameters("optimizer") | config.hyperparameters("schedule")

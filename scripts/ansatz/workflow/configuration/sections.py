@@ -91,8 +91,8 @@ class Initialization(Section):
     )
     split: Annotated[SeedOf, OneOf()] = Field(
         "run",
-        description="Which images are validated on, where the dataset does not say so: run draws them anew for each "
-        "seed, so that intervals contain this variance; shared takes the same ones for all.",
+        description="Which images form the validation part, where the dataset does not say: run draws it anew for each "
+        "seed, so that intervals contain this variance; shared takes the same for all.",
     )
     source_seed: Annotated[SeedOf, OneOf()] = Field(
         "run",
