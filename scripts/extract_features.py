@@ -16,7 +16,7 @@ from ansatz.provenance import provenance
 
 with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     files, params = snakemake.input, snakemake.params
-    data = read_split(files.dataset, ["train"], params.split) if files.dataset else None
+    data = read_split(files.dataset, ["train"], **params.split) if files.dataset else None
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)["train"] if data else None
     start = {"initializer": params.initializer, "features": files.features, "images": images}

@@ -12,7 +12,7 @@ from ansatz.job import job
 
 files, params = snakemake.input, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
-    data = read_split(files.dataset, ["train"], params.split)
+    data = read_split(files.dataset, ["train"], **params.split)
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)["train"]
     start = {"initializer": params.initializer, "features": files.features, "head": params.head}

@@ -4,7 +4,6 @@ from ansatz.data.batches import on_device
 from ansatz.data.splits import read_split
 from ansatz.devices import take_device
 from ansatz.features.evolution import Snapshots
-from ansatz.files.atomic import read_json
 from ansatz.files.evolution import write_evolution
 from ansatz.files.results import write_results
 from ansatz.initializers.initial import initial_network
@@ -14,11 +13,14 @@ from ansatz.provenance import provenance
 from ansatz.training.checkpoint import Checkpoint
 from ansatz.training.config import TrainingConfig
 from ansatz.training.trainer import Trainer
+from ansatz.training.tuning import read_choice
 
 files, output, params = snakemake.input, snakemake.output, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
-    data = read_split(files.dataset, params.parts, params.split)
-    training = params.training | (read_json(files.chosen) if files.chosen else {})  # with the learning rate of a choice
+    data = read_split(files.dataset, params.parts, **params.split)
+    training = params.training | (
+        read_choice(files.chosen) if files.chosen else {}
+    )  # with the learning rate of a choice
     settings = {**dict(params), "training": training}
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)

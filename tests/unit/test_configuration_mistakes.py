@@ -367,6 +367,13 @@ MISTAKES = {
         "config.initialization.source_seed: shared, but the source mine reads images of digits that runs validate on, "
         "as split is run; set both to run, or both to shared",
     ),
+    "a source of a source that reads validation images": (
+        {
+            "sources": {"a": TRAIN, "b": {"train": {"dataset": "mnist", "initializer": "nfm@a"}}},
+            **study(split="run", initializers=["normal", "nfm@b"]),
+        },
+        "config.initialization.source_seed: shared, but the source a reads images of digits that runs validate on, ",
+    ),
     "an unknown split": (
         study(split="random"),
         "config.initialization.split: 'random' is none of run, shared",

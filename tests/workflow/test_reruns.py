@@ -108,6 +108,13 @@ def test_a_new_dataset_trains_only_itself(complete):
     assert complete.planned() == {"prepare_dataset": 1, "train": 2} | TABLES | ALL_MEASURED
 
 
+def test_another_split_trains_everything_again(complete):
+    """Also what draws from no source: its seed was among the parameters before, as another one."""
+    complete.configure_all(initialization={"split": "run", "source_seed": "run"})
+    again = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | ALL_MEASURED
+    assert complete.planned() == again
+
+
 def test_another_learning_rate_extracts_nothing_again(complete):
     complete.configure_all(initialization={"training": {"learning_rate": 0.02}})
     assert complete.planned() == {"train": 2} | TABLES

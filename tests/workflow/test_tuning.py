@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from ansatz.files.atomic import read_json
+from ansatz.training.tuning import read_choice
 from clone import shared_clone
 
 TRAINING = {"epochs": 1, "batch_size": 16}
@@ -36,7 +36,7 @@ def tuned(tuned_once, tmp_path):
 
 
 def chosen(clone):
-    return read_json(clone.results / "initialization/tuning/digits/kaiming_normal/chosen.json")
+    return read_choice(clone.results / "initialization/tuning/digits/kaiming_normal/chosen.json")
 
 
 def run_of(clone):

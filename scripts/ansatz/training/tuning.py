@@ -1,15 +1,46 @@
 """Choose a learning rate from the outcomes of trainings that tried several."""
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import mean
 from typing import TYPE_CHECKING, Any
+
+from ansatz.errors import UserError
+from ansatz.files.atomic import read_json, write_json
 
 if TYPE_CHECKING:  # pandas takes long to import, and choosing does not need it
     import pandas as pd
 
 Outcome = Mapping[str, Any]
 COLUMNS = ("dataset", "initializer", "learning_rate", "seed", "status", "best_validation_accuracy")
+
+
+def write_choice(path: str | os.PathLike[str], rate: float) -> None:
+    """Write ``chosen.json``: the learning rate, with a fingerprint, and nothing else.
+
+    As long as the rate is the same, so is the file, and no training depends on how the rate was chosen.
+    """
+    write_json(path, {"learning_rate": rate, "fingerprint": _fingerprint(rate)})
+
+
+def read_choice(path: str | os.PathLike[str]) -> dict[str, float]:
+    """Read what `write_choice` wrote, as parameters of a training.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or has changed since it was written.
+    """
+    choice = read_json(path, ("learning_rate", "fingerprint"))
+    if choice["fingerprint"] != _fingerprint(choice["learning_rate"]):
+        raise UserError(f"{path}: has changed since it was written; remove it and run again")
+    return {"learning_rate": float(choice["learning_rate"])}
+
+
+def _fingerprint(rate: float) -> str:
+    return hashlib.sha256(repr(rate).encode()).hexdigest()
 
 
 def best_rate(outcomes: Sequence[Outcome]) -> float:

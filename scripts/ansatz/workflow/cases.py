@@ -28,15 +28,16 @@ class Case:
     dataset : str or None
     source : str or None
         The place of the source whose feature matrices its initializer draws from.
-    split : int or None
-        The seed that divides training and validation images; None for the division in the dataset's file.
+    split : dict
+        The ``seed`` that divides training and validation images, None for the division in the dataset's file. It is no
+        bare number: Snakemake compares parameters as a set of values without names, in which it could hide.
     """
 
     results: str
     place: str
     dataset: str | None
     source: str | None = None
-    split: int | None = None
+    split: Options = field(default_factory=lambda: {"seed": None})
 
     @property
     def pixels_at_once(self) -> int:

@@ -65,10 +65,10 @@ class Settings:
         """Return how the AGOP of networks is computed that no protocol concerns."""
         return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
 
-    def split_of(self, run_seed: int | None) -> int | None:
+    def split_of(self, run_seed: int | None) -> Options:
         """Return the seed that divides training and validation images; None for the division in the file."""
         study = self.configuration.initialization
-        return run_seed if study and study.split == "run" else None
+        return {"seed": run_seed if study and study.split == "run" else None}
 
     def initializer_of(self, choice: Choice | None, run_seed: int | None = None) -> Options:
         """Return the initializer as scripts take it, and the source it draws from: that of the run's seed, if any."""

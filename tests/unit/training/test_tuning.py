@@ -1,8 +1,11 @@
 """The choice of a learning rate from what trainings reached with several."""
 
+import json
+
 import pytest
 
-from ansatz.training.tuning import best_rate, tabulate
+from ansatz.errors import UserError
+from ansatz.training.tuning import best_rate, read_choice, tabulate, write_choice
 
 
 def outcome(rate, seed, accuracy, status="finished", initializer="nfm"):
@@ -38,3 +41,30 @@ def test_each_initializer_has_its_own_choice():
     table = tabulate(outcomes)
     assert table[table.chosen][["initializer", "learning_rate"]].to_numpy().tolist() == [["nfm", 0.01], ["normal", 0.1]]
     assert len(table) == 4
+
+
+def test_a_choice_reads_back_and_is_the_same_file_for_the_same_rate(tmp_path):
+    for name in ("a", "b"):
+        write_choice(tmp_path / name, 0.03)
+    assert read_choice(tmp_path / "a") == {"learning_rate": 0.03}
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"learning_rate": 0.5}', "is incomplete"),
+        ('{"learning_rate": 0.5, "fingerprint": "FINGERPRINT"}', "has changed since it was written; remove it"),
+        ('{"learning_rate": "abc", "fingerprint": "FINGERPRINT"}', "has changed since it was written; remove it"),
+        ('{"learning_rate": null, "fingerprint": "FINGERPRINT"}', "has changed since it was written; remove it"),
+        ("[1]", "is incomplete"),
+        ('"learning_rate"', "is incomplete"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_choice_that_has_changed_is_refused(tmp_path, content, expected):
+    path = tmp_path / "chosen.json"
+    write_choice(path, 0.03)
+    path.write_text(content.replace("FINGERPRINT", json.loads(path.read_text())["fingerprint"]))
+    with pytest.raises(UserError, match=f"chosen.json: {expected}"):
+        read_choice(path)

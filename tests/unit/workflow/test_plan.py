@@ -47,7 +47,7 @@ def test_the_source_of_a_seed_never_sees_the_validation_images_of_that_seed():
         run = plan.trainings[f"initialization/runs/digits/nfm/seed{seed}"]
         source = plan.trainings[f"sources/mine/seed{seed}"]
         extraction = plan.extractions[f"sources/mine/seed{seed}/features"]
-        assert run.split == source.split == extraction.split == seed
+        assert run.split == source.split == extraction.split == {"seed": seed}
         assert source.parts == ["train"]
         assert run.features_file == f"results/test/{extraction.place}.h5"
         assert extraction.weights == f"results/test/{source.place}/weights.pt"
@@ -58,7 +58,7 @@ def test_sources_and_splits_may_be_shared():
     plan = planned(source_seed="shared", split="shared")
     runs = [plan.trainings[f"initialization/runs/digits/nfm/seed{seed}"] for seed in (3, 4)]
     assert {run.features_file for run in runs} == {"results/test/sources/mine/features.h5"}
-    assert {run.split for run in runs} == {None}
+    assert [run.split for run in runs] == [{"seed": None}] * 2
     assert "sources/mine/seed3" not in plan.trainings
 
 
@@ -67,7 +67,7 @@ def test_tuning_has_sources_of_its_own_seeds():
     plan = planned(tuning={"learning_rates": [0.1], "seeds": [9]}, training=training)
     tried = plan.trainings["initialization/tuning/digits/nfm/0.1/seed9"]
     assert tried.features_file == "results/test/sources/mine/seed9/features.h5"
-    assert tried.split == 9
+    assert tried.split == {"seed": 9}
     assert tried.parts == ["train", "validation"]
 
 

@@ -1,6 +1,7 @@
 """The sources that initializers draw from."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.mistakes import joined, none_of
@@ -68,13 +69,24 @@ def _seen_validation(configuration: Configuration) -> Iterator[str]:
     """Yield a source that reads images which runs of the study validate on."""
     study = configuration.initialization
     if study and (study.split, study.source_seed) == ("run", "shared"):
-        for name in dict.fromkeys(filter(None, map(configuration.source_of, study.initializers))):
+        direct = [configuration.source_of(choice) for choice in study.initializers]
+        for name in dict.fromkeys(chain.from_iterable(_chain(configuration, name) for name in direct if name)):
             dataset = configuration.sources[name].dataset
             if dataset in (study.datasets or configuration.datasets):
                 yield (
                     f"initialization.source_seed: shared, but the source {name} reads images of {dataset} that runs "
                     "validate on, as split is run; set both to run, or both to shared"
                 )
+
+
+def _chain(configuration: Configuration, name: str | None) -> list[str]:
+    """Return a source, that which it starts from, and so on, each once."""
+    names: list[str] = []
+    while name is not None and name in configuration.sources and name not in names:
+        names.append(name)
+        train = configuration.sources[name].train
+        name = configuration.source_of(train.initializer) if train else None
+    return names
 
 
 def _circles(configuration: Configuration) -> Iterator[str]:
