@@ -1,7 +1,5 @@
 """What holds for all tests."""
 
-import os
-
 import pytest
 import torch
 from hypothesis import settings
@@ -12,11 +10,6 @@ from real_data import ARCHIVES
 # The first call of a kernel takes long, and machines are noisy: time is not what these tests are about.
 settings.register_profile("ansatz", deadline=None)
 settings.load_profile("ansatz")
-
-
-def pytest_xdist_auto_num_workers():
-    """Use a process more than there are cores, as the tests of the workflow wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)  # before the hook of pytest-xdist that reads the groups

@@ -114,8 +114,8 @@ def test_resources_are_of_all_epochs_or_of_the_last_job_whichever_took_longer(tm
     assert list(table.columns) == [*RUN, *RESOURCES]
     assert table.gpu_seconds.tolist() == [0, 40, 90]
     assert table.memory_mb.isna().tolist() == [False, True, False]
-    took = "3 runs took 0.03 hours of jobs, 0.04 GPU hours; the largest took 2.0 GB of memory."
-    assert initialization.cost(table) == took
+    took = "took 0.03 hours of jobs, 0.04 GPU hours; the largest took 2.0 GB of memory."
+    assert initialization.cost(table) == f"The 3 runs, without their tuning and sources, {took}"
     files[0].unlink()
     files[1].write_bytes(b"\x00\xff")
     table = resources(files, runs)
