@@ -59,11 +59,13 @@ def stratified(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     ndarray
         bool (N,), `count` of them True; of each class, the number differs from its share by less than 1.
     """
-    classes, sizes = np.unique(labels, return_counts=True)
-    shares = count * sizes / len(labels)  # of each class
+    sizes = np.unique(labels, return_counts=True)[1]  # of each class
+    shares = count * sizes / len(labels)
     counts = np.floor(shares).astype(int)
     counts[np.argsort(counts - shares, kind="stable")[: count - counts.sum()]] += 1  # those that lack most
-    order, chosen = np.random.default_rng(seed).permutation(len(labels)), np.zeros(len(labels), dtype=bool)
-    for label, number in zip(classes, counts, strict=True):
-        chosen[order[labels[order] == label][:number]] = True
+    order = np.random.default_rng(seed).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # (N,) class by class, at random within each
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # (N,) within the class
+    chosen = np.zeros(len(labels), dtype=bool)
+    chosen[order[rank < np.repeat(counts, sizes)]] = True
     return chosen

@@ -79,26 +79,24 @@ def _seen_validation(configuration: Configuration) -> Iterator[str]:
                 )
 
 
+def _circles(configuration: Configuration) -> Iterator[str]:
+    for name in configuration.sources:
+        path = _chain(configuration, name)
+        if _origin(configuration, path[-1]) == name:
+            circle = " -> ".join([*path, name])
+            yield f"sources: circle: {circle}; one of them has to start without features of the others"
+
+
 def _chain(configuration: Configuration, name: str | None) -> list[str]:
     """Return a source, that which it starts from, and so on, each once."""
     names: list[str] = []
-    while name is not None and name in configuration.sources and name not in names:
+    while name in configuration.sources and name not in names:
         names.append(name)
-        train = configuration.sources[name].train
-        name = configuration.source_of(train.initializer) if train else None
+        name = _origin(configuration, name)
     return names
 
 
-def _circles(configuration: Configuration) -> Iterator[str]:
-    origins = {
-        name: configuration.source_of(source.train.initializer) if source.train else None
-        for name, source in configuration.sources.items()
-    }
-    for name in origins:
-        path = [name]
-        while (origin := origins[path[-1]]) is not None:
-            path.append(origin)
-            if origin == name:
-                yield f"sources: circle: {' -> '.join(path)}; one of them has to start without features of the others"
-            if origin in path[:-1]:
-                break
+def _origin(configuration: Configuration, name: str) -> str | None:
+    """Return the source that a source starts from, if there is one."""
+    train = configuration.sources[name].train
+    return configuration.source_of(train.initializer) if train else None
