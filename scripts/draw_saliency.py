@@ -14,7 +14,7 @@ from ansatz.reporting.figures.style import save
 with job(snakemake.log[0], definitions=snakemake.input.definitions):
     params = snakemake.params
     data = read_dataset(snakemake.input.dataset, parts=["train"])
-    network = build(**params.network, classes=params.classes or len(data.classes), seed=0)
+    network = build(**{"classes": len(data.classes), **params.network}, seed=0)
     load_weights(network, snakemake.input.weights)
     shape = {key: params.images[key] for key in ("size", "channels")}
     image = read_image(params.picture, data.parts["train"], **shape)

@@ -19,17 +19,16 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
     data = read_split(files.dataset, ["train"], **params.split) if files.dataset else None
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)["train"] if data else None
-    start = {"initializer": params.initializer, "features": files.features, "images": images}
-    classes = params.classes or (len(data.classes) if data else 2)  # of convolutions alone, any number of logits
-    network = initial_network(params.network, classes, seed=params.seed, **start)
-    initial = deepcopy(network) if files.weights and params.initializer["name"] else None
+    classes = len(data.classes) if data else 2  # of convolutions alone, any number of logits
+    network = initial_network(**params.start, classes=classes, images=images, features=files.features)
+    initial = deepcopy(network) if files.weights and params.start["initializer"]["name"] else None
     if files.weights:
         load_weights(network, files.weights, convolutions_alone=data is None)
     matrices, estimated = {"nfm": nfm(network.to(device))}, {}
     if data:
-        matrices["agop"] = agop_over(network, images, params.sample_size, **params.estimator)
+        matrices["agop"] = agop_over(network, images, **params.estimator)
         probes = params.estimator["probes"]
-        estimated = {"images": min(params.sample_size, len(images)), "images_of": data.name}
+        estimated = {"images": min(params.estimator["sample_size"], len(images)), "images_of": data.name}
         estimated["estimator"] = f"{probes} probes" if probes else "exact"
         for layer, matrix in matrices["nfm"].items():
             log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))

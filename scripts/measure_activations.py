@@ -15,9 +15,7 @@ with job(snakemake.log[0], definitions=files.definitions):
     data = read_split(files.dataset, ["train"], **params.split)
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)["train"]
-    start = {"initializer": params.initializer, "features": files.features, "head": params.head}
-    network = initial_network(params.network, len(data.classes), seed=params.seed, images=images, **start)
-    rows = [
-        params.run | {"layer": layer, "std": std} for layer, std in output_stds(network, images, params.seed).items()
-    ]
+    network = initial_network(**params.start, classes=len(data.classes), images=images, features=files.features)
+    stds = output_stds(network, images, params.start["seed"])
+    rows = [params.run | {"layer": layer, "std": std} for layer, std in stds.items()]
     write_csv(snakemake.output.activations, pd.DataFrame(rows))

@@ -12,7 +12,7 @@ with job(snakemake.log[0]) as log:
     if snakemake.input.tuning:
         rates = read_csv(snakemake.input.tuning)
         summary = tuning.with_rates(summary, rates)
-        for line in tuning.edge_lines(rates):
+        for line in tuning.warnings_of(rates):
             log.warning(line)
     write_csv(snakemake.output.csv, summary.round(6))
     write_csv(snakemake.output.ranking, ranks.round(6))

@@ -18,19 +18,18 @@ from ansatz.training.tuning import read_choice
 files, output, params = snakemake.input, snakemake.output, snakemake.params
 with job(snakemake.log[0], definitions=files.definitions):
     data = read_split(files.dataset, params.parts, **params.split)
-    training = params.training | (
-        read_choice(files.chosen) if files.chosen else {}
-    )  # with the learning rate of a choice
+    training = params.training | (read_choice(files.chosen) if files.chosen else {})
     settings = {**dict(params), "training": training}
     device = take_device(**params.device, threads=snakemake.threads)
     images = on_device(data, **params.images, device=device)
-    start = {"initializer": params.initializer, "features": files.features, "head": params.head}
-    network = initial_network(params.network, len(data.classes), seed=params.seed, images=images["train"], **start)
+    shown = {"images": images["train"], "classes": len(data.classes)}
+    network = initial_network(**params.start, **shown, features=files.features)
     key = {"code": [*files.library, *files.definitions]}
     checkpoint = Checkpoint.of(params.checkpoint, network, settings, data.fingerprint, **key)
     snapshots = Snapshots.of(network, images, **params.snapshots) if params.snapshots else None
-    where = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
-    trainer = Trainer(network, images, TrainingConfig(**training), seed=params.seed, snapshots=snapshots, **where)
+    options = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
+    options |= {"seed": params.start["seed"], "snapshots": snapshots}
+    trainer = Trainer(network, images, TrainingConfig(**training), **options)
     run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**settings)
     write_results(output.metrics, output.summary, run.rows, {**params.run, **summary, "device": str(device), **made})
     if "weights" in output.keys():  # noqa: SIM118  an output has names and no values

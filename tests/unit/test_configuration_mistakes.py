@@ -315,6 +315,14 @@ MISTAKES = {
         "training.augment.crop: -4 is too small; it must be",
     ),
     "a switch for augmentation": (training(augment=True), "training.augment: true is not a mapping of keys to values"),
+    "more patience than epochs": (
+        training(early_stopping=2),
+        "config.initialization.training.early_stopping: 2 epochs have no effect in 2; it must be below 2",
+    ),
+    "images shifted out of sight": (
+        training(augment={"crop": 32}),
+        "config.initialization.training.augment.crop: 32, but images have 32 px; it must be below 32",
+    ),
     "no patience": (training(early_stopping=0), "training.early_stopping: 0 is too small; it must be at least 1"),
     "a batch larger than the dataset": (
         training(batch_size=64),

@@ -15,6 +15,10 @@ MISTAKES = {
         f"{FIRST}'nfm+lsvu' does not fit; only lsuv follows +, and nothing follows it: nfm@imagenet+lsuv",
     ),
     "scale before the source": (study(initializers=["nfm+lsuv@mine"]), f"{FIRST}'nfm+lsuv@mine' does not fit; only"),
+    "scale of what scales": (
+        study(initializers=["lsuv+lsuv"]),
+        f"{FIRST}'lsuv+lsuv' does not fit; lsuv gives outputs variance 1 already",
+    ),
     "scale without a name": (study(initializers=["nfm+"]), f"{FIRST}'nfm+' does not fit; only lsuv follows +"),
     "scale of an unknown initializer": (study(initializers=["nmf+lsuv"]), f"{FIRST}'nmf' is none of "),
     "scale of a machine": (kernels(machines=["cntk+lsuv"]), "'cntk+lsuv' is none of "),
@@ -62,7 +66,8 @@ def test_any_initializer_can_be_scaled_with_one_spelling_in_labels():
     assert [choice.label for choice in chosen] == ["kaiming_normal+lsuv", "nfm@mine+lsuv", "normal+lsuv_std-0.1"]
     assert [loaded.source_of(choice) for choice in chosen] == [None, "mine", None]
     assert loaded.as_configured()["initialization"]["initializers"] == choices
-    assert [run.initializer["name"] for run in runs] == ["kaiming_normal+lsuv", "nfm+lsuv", "normal+lsuv"]
+    assert [run.initializer["name"] for run in runs] == ["kaiming_normal", "nfm", "normal"]
+    assert all(run.initializer["unit_variance"] for run in runs)
     assert runs[1].definitions == runs_of("nfm")[1][0].definitions
 
 

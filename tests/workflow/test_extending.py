@@ -10,8 +10,8 @@ import pytest
 
 from studies import SECTIONS
 
-COMPARISON = {"tabulate_initialization": 1, "tabulate_speed": 1, "draw_comparison": 2}
-STUDY_TABLES = {"gather_runs": 1, "draw_curves": 2, "draw_activations": 1} | COMPARISON
+COMPARISON = {"tabulate_initialization": 1, "tabulate_speed": 1, "draw_comparison": 3}
+STUDY_TABLES = {"gather_runs": 1, "draw_curves": 2, "gather_activations": 1} | COMPARISON
 MACHINE_TABLES = {"tabulate_machines": 1, "draw_machines": 3}
 BARS = SECTIONS["kernels"]["bars"]
 

@@ -11,7 +11,9 @@ from real_data import ROOT
 CURVES = {"draw_curves": 2}
 COMPARISON = {"tabulate_initialization": 1, "tabulate_speed": 1, "draw_comparison": 2}
 TABLES = {"gather_runs": 1} | COMPARISON | CURVES
-MEASURED, ALL_MEASURED = ({"measure_activations": count, "draw_activations": 1} for count in (1, 2))
+MEASURED, ALL_MEASURED = (
+    {"measure_activations": count, "gather_activations": 1, "draw_comparison": 3} for count in (1, 2)
+)
 STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
@@ -56,9 +58,9 @@ def test_the_tree_checked_out_afresh(complete):
         # what scripts always reach
         ("draw_curves.py", CURVES),
         ("ansatz/reporting/figures/curves.py", CURVES),
-        ("ansatz/reporting/figures/activations.py", {"draw_activations": 1}),
-        ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 2}),
-        ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 2}),
+        ("ansatz/reporting/figures/comparison.py", {"draw_comparison": 3}),
+        ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 3}),
+        ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 3}),
         ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
         ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
         ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),

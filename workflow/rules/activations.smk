@@ -1,6 +1,6 @@
 """
 Needs: datasets, and features.h5 for initializers that draw from a source. Makes: how strongly each convolution of the
-study's networks responds before training, as a table and a figure; of each dataset and initializer at the first seed.
+study's networks responds before training, of each dataset and initializer at the first seed.
 """
 
 FIRST_RUNS = [
@@ -29,11 +29,8 @@ rule measure_activations:
         runtime=growing(60),
     params:
         run=TRAININGS.of("run"),
-        network=TRAININGS.of("network"),
+        start=TRAININGS.of("start"),
         images=TRAININGS.of("images"),
-        initializer=TRAININGS.of("initializer"),
-        head=TRAININGS.of("head"),
-        seed=TRAININGS.of("seed"),
         split=TRAININGS.of("split"),
         device=DEVICE,
     message:
@@ -42,24 +39,17 @@ rule measure_activations:
         "../../scripts/measure_activations.py"
 
 
-rule draw_activations:
+rule gather_activations:
     input:
         activations=expand(rules.measure_activations.output, training=FIRST_RUNS),
-        library=library("draw_activations.py"),
+        library=library("gather_activations.py"),
     output:
-        csv=f"{RESULTS}/initialization/activations.csv",
-        png=f"{RESULTS}/initialization/figures/activations.png",
-        svg=report(
-            f"{RESULTS}/initialization/figures/activations.svg",
-            caption="../report/activations.rst",
-            category="Initialization",
-            labels={"what": "activations"},
-        ),
+        activations=f"{RESULTS}/initialization/activations.csv",
     log:
-        f"{LOGS}/draw_activations.log",
+        f"{LOGS}/gather_activations.log",
     conda:
         TABLES
     message:
-        "Draw the activations before training"
+        "Gather the activations before training"
     script:
-        "../../scripts/draw_activations.py"
+        "../../scripts/gather_activations.py"

@@ -3,16 +3,16 @@ Needs: feature matrices of networks, before and after training. Makes: how NFM a
 table, its summaries and figures, and pictures of the feature matrices.
 """
 
-COMPARISONS, PICTURES = PLAN.comparisons, PictureInputs(PLAN)
-PICTURED = [place for place, comparison in COMPARISONS.items() if comparison.pictured]
-ALIGNMENT = f"{RESULTS}/ansatz"
+ALIGNMENTS, PICTURES = PLAN.alignments, PictureInputs(PLAN)
+PICTURED = [place for place, alignment in ALIGNMENTS.items() if alignment.pictured]
+ANSATZ = f"{RESULTS}/ansatz"
 
 
 rule compare_features:
     input:
         initial=f"{RESULTS}/{{network}}/initial.h5",
         trained=f"{RESULTS}/{{network}}/trained.h5",
-        summary=COMPARISONS.of("summary_file"),
+        summary=ALIGNMENTS.of("summary_file"),
         library=library("compare_features.py"),
     output:
         correlations=f"{RESULTS}/{{network}}/correlations.csv",
@@ -23,10 +23,10 @@ rule compare_features:
     resources:
         mem_mb=growing(8000),
     params:
-        experiment=COMPARISONS.of("experiment"),
-        variant=COMPARISONS.of("variant"),
-        dataset=COMPARISONS.of("dataset"),
-        seed=COMPARISONS.of("seed"),
+        experiment=ALIGNMENTS.of("experiment"),
+        variant=ALIGNMENTS.of("variant"),
+        dataset=ALIGNMENTS.of("dataset"),
+        seed=ALIGNMENTS.of("seed"),
     message:
         "Compare NFM and AGOP of {wildcards.network}"
     script:
@@ -65,11 +65,11 @@ rule draw_first_layer:
 rule draw_saliency:
     input:
         features=f"{RESULTS}/{{network}}/trained.h5",
-        weights=COMPARISONS.of("weights"),
-        dataset=COMPARISONS.of("dataset_file"),
+        weights=ALIGNMENTS.of("weights"),
+        dataset=ALIGNMENTS.of("dataset_file"),
         picture=PICTURES.file,
         library=library("draw_saliency.py"),
-        definitions=COMPARISONS.of("definitions"),
+        definitions=ALIGNMENTS.of("definitions"),
     output:
         png=f"{RESULTS}/{{network}}/saliency/{{picture}}.png",
         svg=report(
@@ -85,9 +85,8 @@ rule draw_saliency:
     resources:
         mem_mb=growing(8000),
     params:
-        network=COMPARISONS.of("network"),
-        classes=COMPARISONS.of("classes"),
-        images=COMPARISONS.of("images"),
+        network=ALIGNMENTS.of("network"),
+        images=ALIGNMENTS.of("images"),
         picture=PICTURES.picture,
     message:
         "Draw what the layers of {wildcards.network} look at in {wildcards.picture}"
@@ -97,17 +96,17 @@ rule draw_saliency:
 
 rule tabulate_ansatz:
     input:
-        correlations=expand(rules.compare_features.output.correlations, network=COMPARISONS),
+        correlations=expand(rules.compare_features.output.correlations, network=ALIGNMENTS),
         library=library("tabulate_ansatz.py"),
     output:
-        tidy=f"{ALIGNMENT}/tidy.csv",
+        tidy=f"{ANSATZ}/tidy.csv",
         csv=report(
-            f"{ALIGNMENT}/table.csv",
+            f"{ANSATZ}/table.csv",
             caption="../report/ansatz.rst",
             category="Ansatz",
             labels={"what": "Table"},
         ),
-        markdown=f"{ALIGNMENT}/table.md",
+        markdown=f"{ANSATZ}/table.md",
     log:
         f"{LOGS}/tabulate_ansatz.log",
     conda:
@@ -123,9 +122,9 @@ rule draw_ansatz:
         tidy=rules.tabulate_ansatz.output.tidy,
         library=library("draw_ansatz.py"),
     output:
-        png=f"{ALIGNMENT}/{{figure}}.png",
+        png=f"{ANSATZ}/{{figure}}.png",
         svg=report(
-            f"{ALIGNMENT}/{{figure}}.svg",
+            f"{ANSATZ}/{{figure}}.svg",
             caption="../report/ansatz.rst",
             category="Ansatz",
             labels={"what": "{figure}"},

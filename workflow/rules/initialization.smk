@@ -80,6 +80,7 @@ rule tabulate_speed:
 DRAWN_FROM = {
     "differences": rules.tabulate_initialization.output.csv,
     "speed": rules.tabulate_speed.output.csv,
+    "activations": rules.gather_activations.output.activations,
     **({"learning_rates": rules.gather_tuning.output.tuning} if TUNINGS else {}),
 }  # figure -> its table
 
@@ -143,4 +144,3 @@ rule initialization:
         rules.tabulate_speed.output,
         expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),
-        rules.draw_activations.output,

@@ -34,12 +34,9 @@ rule train:
         runtime=growing(480),
     params:
         run=TRAININGS.of("run"),
-        network=TRAININGS.of("network"),
+        start=TRAININGS.of("start"),
         images=TRAININGS.of("images"),
-        initializer=TRAININGS.of("initializer"),
-        head=TRAININGS.of("head"),
         training=TRAININGS.of("training"),
-        seed=TRAININGS.of("seed"),
         parts=TRAININGS.of("parts"),
         split=TRAININGS.of("split"),
         evaluate=TRAININGS.of("evaluate"),

@@ -43,6 +43,7 @@ rule gather_tuning:
     input:
         metrics=expand(rules.tune.output.metrics, training=TUNING_RUNS),
         summaries=expand(rules.tune.output.summary, training=TUNING_RUNS),
+        chosen=expand(f"{RESULTS}/{{tuning}}/chosen.json", tuning=TUNINGS),
         library=library("gather_tuning.py"),
     output:
         tuning=f"{RESULTS}/initialization/tuning/tuning.csv",

@@ -47,10 +47,9 @@ class Snapshots:
     pixels : ndarray
         The same as in its file, uint8 (channels, height, width).
     images : Images
-        The images of which `sample_size` are sampled, always the same, to average AGOP over.
-    sample_size : int
+        The images over a sample of which AGOP is averaged, always the same.
     estimator : mapping
-        Keywords of `ansatz.features.agop.agop`.
+        Keywords of `ansatz.features.agop.agop_over`.
     steps : sequence of int
         Steps inside the first epoch; snapshots are also taken before training and after each epoch.
     """
@@ -59,7 +58,6 @@ class Snapshots:
     image: torch.Tensor
     pixels: np.ndarray
     images: Images
-    sample_size: int
     estimator: Mapping[str, Any]
     steps: Sequence[int] = ()
 
@@ -71,7 +69,6 @@ class Snapshots:
         *,
         layers: Sequence[str] | None,
         image: int,
-        sample_size: int,
         estimator: Mapping[str, Any],
         steps: Sequence[int] = (),
     ) -> "Snapshots":
@@ -90,11 +87,11 @@ class Snapshots:
             raise UserError(f"image: {image}, but the {len(validation)} validation images are counted from 0")
         x, _ = next(validation.batches(1, torch.tensor([image])))
         pixels = validation.pool[validation.rows[image]].cpu().numpy()
-        return cls(layers or convolutions, x, pixels, parts["train"], sample_size, estimator, steps)
+        return cls(layers or convolutions, x, pixels, parts["train"], estimator, steps)
 
     def take(self, network: nn.Module, *, epoch: float, step: int, metrics: dict[str, float]) -> Snapshot:
         """Record a network, which stays as it is; nothing is drawn from the global random generator."""
-        matrices = agop_over(network, self.images, self.sample_size, **self.estimator)
+        matrices = agop_over(network, self.images, **self.estimator)
         convolutions = conv_layers(network)
         return {
             "epoch": epoch,

@@ -18,9 +18,9 @@ from ansatz.seeds import derive_seed
 
 def initial_network(
     network: Mapping[str, Any],
-    classes: int,
     initializer: Mapping[str, Any],
     *,
+    classes: int,
     seed: int,
     images: Images | None,
     features: str | Path | None = None,
@@ -32,10 +32,11 @@ def initial_network(
     ----------
     network : mapping of str to Any
         Keywords of `ansatz.networks.build.build`, such as its name.
-    classes : int
     initializer : mapping of str to Any
-        Its ``name`` (None for PyTorch's default), its ``options``, and for ``covariance`` further keywords of
-        `ansatz.initializers.initialize.initialize`.
+        Its ``name`` (None for PyTorch's default), its ``options``, whether outputs are scaled to ``unit_variance``, and
+        for ``covariance`` further keywords of `ansatz.initializers.initialize.initialize`.
+    classes : int
+        The number of logits, where `network` does not set it.
     seed : int
     images : Images or None
         The training images that it is to take, read only by an initializer that needs images; None if it takes none.
@@ -53,14 +54,14 @@ def initial_network(
     outputs = head["outputs"] if head else classes
     if outputs < classes:
         raise UserError(f"protocol: the head has {outputs} outputs, but there are {classes} classes")
-    built = build(**network, classes=outputs, seed=seed)
+    built = build(**{"classes": outputs, **network}, seed=seed)
     if images is not None:
-        check_logits(built, outputs, channels=network["in_channels"], size=images.size)
+        check_logits(built, network.get("classes", outputs), channels=network["in_channels"], size=images.size)
     if head:
         _draw_head(built, head["std"], seed)
     matrices = read_matrices(features) if features else None
-    name, options, covariance = (initializer[key] for key in ("name", "options", "covariance"))
-    initialize(built, name, seed=seed, options=options, matrices=matrices, images=images, **covariance)
+    settings = {key: value for key, value in initializer.items() if key != "covariance"} | initializer["covariance"]
+    initialize(built, seed=seed, matrices=matrices, images=images, **settings)
     return built
 
 

@@ -15,7 +15,7 @@ from ansatz.features.matrix import FeatureMatrix
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
 from ansatz.initializers.unit_variance import unit_variance_
 from ansatz.networks.layers import conv_layers, patch_shape
-from ansatz.registry import LSUV, Registered, find
+from ansatz.registry import Registered, find
 from ansatz.seeds import derive_seed
 
 
@@ -26,6 +26,7 @@ def initialize(
     *,
     seed: int,
     options: Mapping[str, Any] | None = None,
+    unit_variance: bool = False,
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None = None,
     scaling: str = "trace",
     layers: Mapping[str, str] | None = None,
@@ -38,12 +39,13 @@ def initialize(
     network : nn.Module
         On the CPU.
     name : str or None
-        A registered initializer; None leaves the network as it is. With ``+lsuv``, as in ``"nfm+lsuv"``, the filters of
-        each layer are scaled to outputs of variance 1.
+        A registered initializer; None leaves the network as it is.
     seed : int
         The seed of the run, from which each layer's random stream is derived.
     options : mapping, optional
         The initializer's own options, such as the `std` of ``normal``.
+    unit_variance : bool
+        Whether the filters of each layer are then scaled to outputs of variance 1, by `unit_variance_`.
     matrices : mapping, optional
         ``matrices[kind][layer of the source]``, kind ``nfm``, ``agop`` or ``centred_nfm``; required by initializers
         that draw from feature matrices.
@@ -63,10 +65,11 @@ def initialize(
     """
     if name is None:
         return
-    initializer, scaled = find("initializer", name.removesuffix(LSUV)), name.endswith(LSUV)
+    initializer = find("initializer", name)
     covariances = _covariances(initializer, conv_layers(network), matrices, scaling, layers, seed)
-    if (scaled or initializer.declared.get("needs_images")) and images is None:
-        raise UserError(f"initializer: {name} needs a batch of training images, but there are none")
+    if (unit_variance or initializer.declared.get("needs_images")) and images is None:
+        needing = "unit_variance" if unit_variance else name
+        raise UserError(f"initializer: {needing} needs a batch of training images, but there are none")
     for position, (layer, conv) in enumerate(conv_layers(network).items()):
         if conv.bias is not None:
             conv.bias.zero_()
@@ -82,7 +85,7 @@ def initialize(
         returned = initializer.object(conv.weight, generator, *declared, **(options or {}))
         if isinstance(returned, torch.Tensor) and returned is not conv.weight:
             raise UserError(f"initializer {name}: returned a tensor; it must fill the given weight in place")
-        if scaled and inputs:
+        if unit_variance and inputs:
             unit_variance_(conv.weight, inputs)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Interval
 
 from ansatz.errors import UserError
-from ansatz.training.schedules import FACTORS, warmed_up
+from ansatz.training.schedules import FACTORS, hyperparameters, warmed_up
 
 OptimizerName = Literal["sgd", "adam", "adamw", "adadelta"]
 ScheduleName = Literal["constant", "step", "cosine"]
@@ -20,12 +20,7 @@ OPTIMIZERS: dict[OptimizerName, dict[str, Any]] = {
     "adamw": {"epsilon": 1e-8},
     "adadelta": {"epsilon": 1e-6},
 }
-# Schedule -> its hyperparameters.
-SCHEDULES: dict[ScheduleName, dict[str, Any]] = {
-    "constant": {},
-    "step": {"milestones": (), "gamma": 0.1},
-    "cosine": {},
-}
+SCHEDULES = {name: hyperparameters(schedule) for name, schedule in FACTORS.items()}
 CHOICES: dict[str, dict[Any, dict[str, Any]]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 # Hyperparameter -> the key of the choice that has it, and which of the choices have it.
 HYPERPARAMETERS: dict[str, tuple[str, list[str]]] = {

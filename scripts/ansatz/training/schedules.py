@@ -4,8 +4,10 @@ Time is counted in epochs, and in fractions of them at each step. A schedule sta
 keyword-only parameters are its hyperparameters.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 
 def constant(_time: float, _start: float, _end: float) -> float:
@@ -13,7 +15,7 @@ def constant(_time: float, _start: float, _end: float) -> float:
     return 1.0
 
 
-def step(time: float, _start: float, _end: float, *, milestones: Sequence[int], gamma: float) -> float:
+def step(time: float, _start: float, _end: float, *, milestones: Sequence[int] = (), gamma: float = 0.1) -> float:
     """Return gamma to the power of the number of milestones, in epochs, that have passed."""
     return gamma ** sum(milestone <= time for milestone in milestones)
 
@@ -28,4 +30,10 @@ def warmed_up(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / steps) if steps else 1.0
 
 
-FACTORS: dict[str, Callable[..., float]] = {"constant": constant, "step": step, "cosine": cosine}
+FACTORS: dict[str, Callable[..., float]] = {schedule.__name__: schedule for schedule in (constant, step, cosine)}
+
+
+def hyperparameters(schedule: Callable[..., float]) -> dict[str, Any]:
+    """Return the hyperparameters of a schedule, with their defaults."""
+    parameters = inspect.signature(schedule).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}

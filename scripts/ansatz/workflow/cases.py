@@ -1,4 +1,4 @@
-"""What a configuration asks for: every training, extraction, comparison and machine, with its place in paths.
+"""What a configuration asks for: every training, extraction, alignment and machine, with its place in paths.
 
 A case's place is its folder (of an extraction, its file) below the results; rules look a case up by its place.
 """
@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from ansatz.registry import LSUV
 from ansatz.workflow.closure import definitions
 
 Options = dict[str, Any]
-NO_INITIALIZER: Options = {"name": None, "options": {}, "covariance": {}}  # PyTorch's default stays
+NO_INITIALIZER: Options = {"name": None, "options": {}, "unit_variance": False, "covariance": {}}  # PyTorch's default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +28,12 @@ class Case:
     source : str or None
         The place of the source whose feature matrices its initializer draws from.
     split : dict
-        The ``seed`` that divides training and validation images, None for the division in the dataset's file. It is no
-        bare number: Snakemake compares parameters as a set of values without names, in which it could hide.
+        The ``seed`` that divides training and validation images, None for the division in the dataset's file.
+
+    Notes
+    -----
+    Numbers are parameters in mappings alone: Snakemake compares a job's parameters as a set of values without names, in
+    which a bare number could hide.
     """
 
     results: str
@@ -56,7 +59,31 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Case):
+class InitialNetwork(Case):
+    """A network before training, and how images are given to it.
+
+    Attributes
+    ----------
+    network, initializer, head, seed
+        As for `ansatz.initializers.initial.initial_network`.
+    images : dict
+        Keywords of `ansatz.data.batches.on_device`.
+    """
+
+    network: Options
+    images: Options
+    initializer: Options = field(default_factory=lambda: NO_INITIALIZER)
+    head: Options | None = None
+    seed: int = 0
+
+    @property
+    def start(self) -> Options:
+        """The keywords of `initial_network` that do not come from files."""
+        return {key: getattr(self, key) for key in ("network", "initializer", "head", "seed")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(InitialNetwork):
     """A network to train; its fields are the parameters of ``train.py``.
 
     Attributes
@@ -69,23 +96,16 @@ class Training(Case):
         The epoch whose test accuracy is reported: that of the best validation accuracy, or the last.
     snapshots : dict or None
         What is recorded of its features while it trains, and when.
-    head : dict or None
-        The number of outputs and the classifier's scale, where a protocol sets them.
     tuning : str or None
         The place of the choice of its learning rate, which `training` then lacks.
     """
 
     run: Options
-    network: Options
-    images: Options
-    initializer: Options
     training: Options
-    seed: int
     title: str
     parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
     evaluate: str = "last"
     snapshots: Options | None = None
-    head: Options | None = None
     tuning: str | None = None
 
     @property
@@ -113,33 +133,23 @@ class Tuning(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extraction(Case):
+class Extraction(InitialNetwork):
     """A network whose feature matrices to extract; the fields are the parameters of ``extract_features.py``.
 
     Attributes
     ----------
     weights : str or None
         The file of its weights; None for those that its initializer and seed give. With an initializer as well, what
-        training added to the initial weights is extracted too.
-    classes : int or None
-        None for as many as the dataset has. Without a dataset as well, the convolutions of `weights` are read alone.
+        training added to the initial weights is extracted too. Without a dataset, the convolutions are read alone.
     description : str
         Where its matrices come from, as stored in the file.
-    sample_size : int
-        Number of images for its AGOP, at most.
     estimator : dict
-        How that is estimated.
+        How its AGOP is computed.
     """
 
-    network: Options
-    images: Options
     weights: str | None
     description: str
-    sample_size: int
     estimator: Options
-    classes: int | None = None
-    initializer: Options = field(default_factory=lambda: NO_INITIALIZER)
-    seed: int = 0
 
     @property
     def weights_file(self) -> str | list[str]:
@@ -153,7 +163,7 @@ class Extraction(Case):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Case):
+class Alignment(Case):
     """A network whose NFM and AGOP to compare, before and after its training.
 
     Attributes
@@ -170,7 +180,6 @@ class Comparison(Case):
     network: Options
     images: Options
     weights: str
-    classes: int | None
     trained: bool
     pictured: bool
 
@@ -206,7 +215,7 @@ def _network(network: Options) -> tuple[str, str]:
 
 
 def _initializer(initializer: Options) -> tuple[str, str]:
-    return "initializer", (initializer["name"] or "").removesuffix(LSUV)
+    return "initializer", initializer["name"] or ""
 
 
 Kind = TypeVar("Kind", bound=Case)

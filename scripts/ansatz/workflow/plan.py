@@ -5,7 +5,7 @@ from itertools import chain, product
 from typing import Any, cast
 
 from ansatz.reporting.figures.catalogue import names
-from ansatz.workflow.cases import NO_INITIALIZER, Cases, Comparison, Extraction, MachineRun, Options, Training, Tuning
+from ansatz.workflow.cases import NO_INITIALIZER, Alignment, Cases, Extraction, MachineRun, Options, Training, Tuning
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.published import published_datasets
@@ -13,7 +13,6 @@ from ansatz.workflow.configuration.sections import Initialization, TrainedNetwor
 from ansatz.workflow.configuration.sources import Source
 from ansatz.workflow.settings import Settings, source_place, source_seed, torchvision_network, tuning_place
 
-IMAGENET_CLASSES = 1000
 NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
 CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
 # Bytes of activations and gradients for a pixel of a batch: 2560 in VGG19, 2460 in ResNet-50, 1840 in VGG11.
@@ -31,7 +30,7 @@ class Plan(Settings):
 
     Attributes
     ----------
-    trainings, tunings, extractions, comparisons, machine_runs : Cases
+    trainings, tunings, extractions, alignments, machine_runs : Cases
     """
 
     def __init__(self, configuration: Configuration, results: str) -> None:
@@ -40,7 +39,7 @@ class Plan(Settings):
         self.trainings = Cases(
             "initialization", "training", chain(self._sources(), self._study(), self._networks(), self._evolutions())
         )
-        self.comparisons = Cases("ansatz", "network", chain(self._pretrained(), self._trained()))
+        self.alignments = Cases("ansatz", "network", chain(self._pretrained(), self._trained()))
         self.extractions = Cases("sources", "extraction", chain(self._source_matrices(), self._network_matrices()))
         self.machine_runs = Cases("kernels", "machine_run", self._machine_runs())
 
@@ -126,18 +125,18 @@ class Plan(Settings):
         )
 
     def _networks(self) -> Iterator[Training]:
-        for comparison, settings in self._variants():
+        for alignment, settings in self._variants():
             yield Training(
                 results=self.results,
-                place=comparison.place,
-                run={key: getattr(comparison, key) for key in ("experiment", "variant", "dataset", "seed")},
-                dataset=comparison.dataset,
-                network=comparison.network,
-                images=comparison.images,
+                place=alignment.place,
+                run={key: getattr(alignment, key) for key in ("experiment", "variant", "dataset", "seed")},
+                dataset=alignment.dataset,
+                network=alignment.network,
+                images=alignment.images,
                 **self.initializer_of(settings.initializer),
                 training=self.training_of(settings.training),
-                seed=comparison.seed,
-                title=f"ansatz.trained.{comparison.place.removeprefix('ansatz/')}",
+                seed=alignment.seed,
+                title=f"ansatz.trained.{alignment.place.removeprefix('ansatz/')}",
             )
 
     def _evolutions(self) -> Iterator[Training]:
@@ -154,41 +153,41 @@ class Plan(Settings):
                     training=self.training_of(settings.training),
                     seed=seed,
                     title=f"evolution.{experiment}",
-                    snapshots={key: getattr(settings, key) for key in ("layers", "steps", "image")} | self.estimation(),
+                    snapshots={key: getattr(settings, key) for key in ("layers", "steps", "image")}
+                    | {"estimator": self.estimator},
                 )
 
     def _source_matrices(self) -> Iterator[Extraction]:
         for name, source, run_seed in self._instances():
             settings, place = source.settings, source_place(name, run_seed)
-            classes, start = None, {}
+            start: Options = {}
             if source.train:
                 network = self.network_of(source.train.network)
+                builder, images = network.builder, self.images_of(network)
                 start = self.initializer_of(source.train.initializer, run_seed)
                 start["seed"] = source_seed(source.train, run_seed)
                 weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
             elif source.torchvision:
-                network = None
-                weights, origin, classes = self.fetched(settings.weights), settings.weights, IMAGENET_CLASSES
+                builder, images = torchvision_network(settings.weights), self.imagenet_images(settings.image_size)
+                weights, origin = self.fetched(settings.weights), settings.weights
             else:
-                network = settings.network
-                weights, origin, classes = settings.path, settings.path, settings.classes
+                builder = settings.network.builder | ({"classes": settings.classes} if settings.classes else {})
+                images, weights, origin = self.images_of(settings.network), settings.path, settings.path
             yield Extraction(
                 results=self.results,
                 place=f"{place}/features",
                 dataset=source.dataset,
-                network=network.builder if network else torchvision_network(settings.weights),
-                images=self.images_of(network) if network else self.imagenet_images(settings.image_size),
+                network=builder,
+                images=images,
                 weights=weights,
                 description=f"{source.kind} {origin}",
-                classes=classes,
                 split=self.split_of(run_seed),
                 **start,
-                sample_size=self.protocol.sample_size or self.configuration.feature_matrices.sample_size,
                 estimator=self.estimator | self.protocol.estimator,
             )
 
     def _network_matrices(self) -> Iterator[Extraction]:
-        for case in self.comparisons.values():
+        for case in self.alignments.values():
             for state in ("initial", "trained"):
                 start = self.trainings.get(case.place) if state == "initial" else None
                 yield Extraction(
@@ -199,20 +198,19 @@ class Plan(Settings):
                     images=case.images,
                     weights=case.weights if state == "trained" else None,
                     description=f"{case.place.removeprefix('ansatz/')}, {state}",
-                    classes=case.classes,
                     initializer=start.initializer if start else NO_INITIALIZER,
                     source=start.source if start else None,
                     seed=case.seed,
-                    **self.estimation(),
+                    estimator=self.estimator,
                 )
 
-    def _pretrained(self) -> Iterator[Comparison]:
+    def _pretrained(self) -> Iterator[Alignment]:
         settings = self.configuration.ansatz.pretrained if self.configuration.ansatz else None
         if settings is None:
             return
         for weights in settings.weights:
             network = torchvision_network(weights)
-            yield Comparison(
+            yield Alignment(
                 results=self.results,
                 place=f"ansatz/pretrained/{weights}",
                 experiment="pretrained",
@@ -222,15 +220,14 @@ class Plan(Settings):
                 network=network,
                 images=self.imagenet_images(settings.image_size),
                 weights=self.fetched(weights),
-                classes=IMAGENET_CLASSES,
                 trained=False,
                 pictured=True,
             )
 
-    def _trained(self) -> Iterator[Comparison]:
-        return (comparison for comparison, _ in self._variants())
+    def _trained(self) -> Iterator[Alignment]:
+        return (alignment for alignment, _ in self._variants())
 
-    def _variants(self) -> Iterator[tuple[Comparison, TrainedNetworks]]:
+    def _variants(self) -> Iterator[tuple[Alignment, TrainedNetworks]]:
         """Yield the networks of ``ansatz.trained``: for each combination of what varies, each dataset and seed."""
         for experiment, settings in (self.configuration.ansatz.trained if self.configuration.ansatz else {}).items():
             for values in product(*settings.vary.values()):
@@ -241,7 +238,7 @@ class Plan(Settings):
                 variant = "_".join(f"{key}-{value}" for key, value in varied.items()) or network.name
                 for dataset, seed in product(settings.datasets, settings.seeds):
                     place = f"ansatz/{experiment}/{variant}/{dataset}/seed{seed}"
-                    comparison = Comparison(
+                    alignment = Alignment(
                         results=self.results,
                         place=place,
                         experiment=experiment,
@@ -251,11 +248,10 @@ class Plan(Settings):
                         network=network.builder,
                         images=self.images_of(network),
                         weights=f"{self.results}/{place}/weights.pt",
-                        classes=None,
                         trained=True,
                         pictured=not varied and seed == settings.seeds[0],
                     )
-                    yield comparison, settings
+                    yield alignment, settings
 
     def _machine_runs(self) -> Iterator[MachineRun]:
         for experiment, settings in self.configuration.kernels.items():

@@ -17,15 +17,12 @@ class Protocol:
     head : dict or None
         ``outputs``, the number of logits of each network whatever the dataset, and ``std``, the standard deviation of
         the linear layers' weights, whose biases are 0. None for a logit per class, and PyTorch's default.
-    sample_size : int or None
-        Number of images over which the AGOP of sources is computed; None for that of the configuration.
     estimator : dict
-        How it differs from what the configuration says.
+        How the AGOP of sources is computed, where that differs from what the configuration says.
     """
 
     scaling: str = "trace"
     head: dict[str, Any] | None = None
-    sample_size: int | None = None
     estimator: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,7 +33,6 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
     "released": Protocol(
         scaling="released",
         head={"outputs": 1000, "std": 0.01},
-        sample_size=11,
-        estimator={"probes": None, "outputs": 10, "reduction": "sum"},
+        estimator={"sample_size": 11, "probes": None, "outputs": 10, "reduction": "sum"},
     ),
 }

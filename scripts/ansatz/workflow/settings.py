@@ -8,6 +8,7 @@ from ansatz.workflow.configuration.sources import Source, TrainSource
 from ansatz.workflow.configuration.training import TrainingSection
 from ansatz.workflow.protocols import PROTOCOLS, Protocol
 
+IMAGENET_CLASSES = 1000
 SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
 
 
@@ -37,8 +38,8 @@ class Settings:
 
     @property
     def estimator(self) -> Options:
-        """How AGOP is estimated."""
-        return {"probes": self.configuration.feature_matrices.probes, "precision": self.configuration.precision}
+        """How AGOP is computed where no protocol says otherwise; keywords of `ansatz.features.agop.agop_over`."""
+        return self.configuration.feature_matrices.model_dump() | {"precision": self.configuration.precision}
 
     def fetched(self, weights: str) -> str:
         """Return where torchvision's weights of that name lie once they are fetched."""
@@ -61,10 +62,6 @@ class Settings:
         """Return the parameters of a training."""
         return section.model_dump() | {"precision": self.configuration.precision}
 
-    def estimation(self) -> Options:
-        """Return how the AGOP of networks is computed that no protocol concerns."""
-        return {"sample_size": self.configuration.feature_matrices.sample_size, "estimator": self.estimator}
-
     def split_of(self, run_seed: int | None) -> Options:
         """Return the seed that divides training and validation images; None for the division in the file."""
         study = self.configuration.initialization
@@ -81,7 +78,12 @@ class Settings:
             source = source_place(name, run_seed if run_seed in own else None)
             covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
         return {
-            "initializer": {"name": choice.name, "options": dict(choice.options), "covariance": covariance},
+            "initializer": {
+                "name": choice.name,
+                "options": dict(choice.options),
+                "unit_variance": choice.unit_variance,
+                "covariance": covariance,
+            },
             "source": source,
         }
 
@@ -93,7 +95,8 @@ class Settings:
 
 def torchvision_network(weights: str) -> Options:
     """Return what torchvision's network of these weights is built from."""
-    return {"name": weights.partition("_Weights")[0].lower(), "width": 1.0, "in_channels": 3}
+    name = weights.partition("_Weights")[0].lower()
+    return {"name": name, "width": 1.0, "in_channels": 3, "classes": IMAGENET_CLASSES}
 
 
 def source_place(name: str, run_seed: int | None) -> str:

@@ -30,8 +30,8 @@ def made_network():
 
 
 def snapshots_of(network, images, steps=(), image=3, layers=None):
-    estimator = {"probes": None, "precision": "float32"}
-    return Snapshots.of(network, images, layers=layers, image=image, sample_size=10, estimator=estimator, steps=steps)
+    estimator = {"sample_size": 10, "probes": None, "precision": "float32"}
+    return Snapshots.of(network, images, layers=layers, image=image, estimator=estimator, steps=steps)
 
 
 def trained(images, steps=(), network=None, config=CONFIG, **options):

@@ -45,16 +45,17 @@ def patches_of(shown, groups=1, seed=0):
     return torch.cat(patches).transpose(0, 1).flatten(2)
 
 
-@pytest.mark.parametrize("name", ["kaiming_nfm+lsuv", "normal+lsuv", "lsuv", "dirac+lsuv"])
+@pytest.mark.parametrize("name", ["kaiming_nfm", "normal", "lsuv", "dirac"])
 def test_lsuv_gives_the_outputs_of_every_layer_variance_1(name):
     shown, network = photographs(), build("vgg11", 10, seed=0, width=0.0625)
-    initialize(network, name, seed=0, images=shown, matrices={"nfm": nfm(build("vgg11", 10, seed=1, width=0.0625))})
+    matrices = {"nfm": nfm(build("vgg11", 10, seed=1, width=0.0625))}
+    initialize(network, name, seed=0, images=shown, matrices=matrices, unit_variance=name != "lsuv")
     assert output_deviations(network, shown) == pytest.approx([1] * 8, rel=1e-3)
 
 
 def test_lsuv_changes_nothing_but_the_scale_of_a_layer():
     shown = photographs()
-    plain, scaled = (small_vgg(name, images=shown) for name in ("normal", "normal+lsuv"))
+    plain, scaled = (small_vgg("normal", images=shown, unit_variance=scales) for scales in (False, True))
     for layer, conv in conv_layers(scaled).items():
         ratio = conv.weight / conv_layers(plain)[layer].weight
         torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=1e-5, atol=0)
@@ -70,7 +71,7 @@ def test_lsuv_starts_from_orthogonal_filters():
 def test_lsuv_refuses_outputs_without_variance():
     still = Tensors(torch.zeros(4, 3, 32, 32), torch.zeros(4, dtype=torch.int64), 2**30)
     with pytest.raises(UserError, match=r"lsuv cannot scale layer features\.0, whose outputs have deviation 0\.0"):
-        small_vgg("normal+lsuv", images=still)
+        small_vgg("normal", images=still, unit_variance=True)
 
 
 @pytest.mark.parametrize("groups", [1, 3])
@@ -129,10 +130,15 @@ def test_what_a_layer_sees_does_not_depend_on_the_layers_behind_it(name):
         assert torch.equal(conv_layers(again)[layer].weight, conv.weight), layer
 
 
-@pytest.mark.parametrize("name", [*NEED_IMAGES, "normal+lsuv"])
+@pytest.mark.parametrize("name", NEED_IMAGES)
 def test_images_are_required(name):
-    with pytest.raises(UserError, match=rf"initializer: {name.replace('+', '.')} needs a batch of training images"):
+    with pytest.raises(UserError, match=f"initializer: {name} needs a batch of training images"):
         small_vgg(name)
+
+
+def test_images_are_required_to_scale_outputs():
+    with pytest.raises(UserError, match="initializer: unit_variance needs a batch of training images"):
+        small_vgg("normal", unit_variance=True)
 
 
 @pytest.mark.parametrize("name", WITHOUT)

@@ -19,19 +19,20 @@ def dataset(parts):
     return Dataset("made", ("a", "b"), np.full(1, 0.5), np.full(1, 0.3), chosen, "")
 
 
-def network_of(name, data, seed=0, **options):
+def network_of(name, data, seed=0, *, unit_variance=False, **options):
     images = on_device(data, size=32, channels=3, device=torch.device("cpu"))["train"]
-    initializer = {"name": name, "options": {}, "covariance": {}}
-    return initial_network(NETWORK, 2, initializer, seed=seed, images=images, **options).state_dict()
+    initializer = {"name": name, "options": {}, "unit_variance": unit_variance, "covariance": {}}
+    return initial_network(NETWORK, initializer, classes=2, seed=seed, images=images, **options).state_dict()
 
 
-@pytest.mark.parametrize("name", ["lsuv", "whitening", "normal+lsuv"])
-def test_only_training_images_and_the_seed_determine_the_network(name):
-    data = dataset(["train", "validation", "test"])
-    trained, extracted, other = network_of(name, data), network_of(name, dataset(["train"])), network_of(name, data, 1)
+@pytest.mark.parametrize(("name", "unit_variance"), [("lsuv", False), ("whitening", False), ("normal", True)])
+def test_only_training_images_and_the_seed_determine_the_network(name, unit_variance):
+    data, scaled = dataset(["train", "validation", "test"]), {"unit_variance": unit_variance}
+    trained, other = network_of(name, data, **scaled), network_of(name, data, 1, **scaled)
+    extracted = network_of(name, dataset(["train"]), **scaled)
     data.parts["train"].pool[1::3] = 255
     data.parts["train"].pool[2::3] = 255
-    shown = network_of(name, data)
+    shown = network_of(name, data, **scaled)
     assert all(torch.equal(value, trained[key]) for key, value in extracted.items())
     assert all(torch.equal(value, trained[key]) for key, value in shown.items())
     assert not torch.equal(trained["features.0.weight"], other["features.0.weight"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz.reporting.figures.activations import activations
+from ansatz.reporting.figures.comparison import activations
 from ansatz.reporting.figures.palette import styles
 from ansatz.reporting.figures.style import save
 

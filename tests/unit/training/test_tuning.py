@@ -5,13 +5,12 @@ import json
 import pytest
 
 from ansatz.errors import UserError
-from ansatz.training.tuning import best_rate, read_choice, tabulate, write_choice
+from ansatz.training.tuning import best_rate, read_choice, write_choice
 
 
-def outcome(rate, seed, accuracy, status="finished", initializer="nfm"):
+def outcome(rate, seed, accuracy, status="finished"):
     """Return what of a ``summary.json`` the choice reads."""
-    run = {"dataset": "digits", "initializer": initializer, "learning_rate": rate, "seed": seed}
-    return run | {"status": status, "best_validation_accuracy": accuracy}
+    return {"learning_rate": rate, "seed": seed, "status": status, "best_validation_accuracy": accuracy}
 
 
 DIVERGED = {"accuracy": None, "status": "diverged"}
@@ -33,14 +32,6 @@ DIVERGED = {"accuracy": None, "status": "diverged"}
 def test_the_rate_of_the_highest_mean_accuracy_is_chosen(outcomes, best):
     assert best_rate(outcomes) == best
     assert best_rate(outcomes[::-1]) == best
-
-
-def test_each_initializer_has_its_own_choice():
-    outcomes = [outcome(0.1, 0, 0.5), outcome(0.01, 0, 0.6)]
-    outcomes += [outcome(0.1, 0, 0.7, initializer="normal"), outcome(0.01, 0, 0.6, initializer="normal")]
-    table = tabulate(outcomes)
-    assert table[table.chosen][["initializer", "learning_rate"]].to_numpy().tolist() == [["nfm", 0.01], ["normal", 0.1]]
-    assert len(table) == 4
 
 
 def test_a_choice_reads_back_and_is_the_same_file_for_the_same_rate(tmp_path):

@@ -87,8 +87,13 @@ def test_the_released_protocol_sets_head_scale_and_extraction():
     run, extraction = plan.trainings["initialization/runs/digits/nfm/seed3"], plan.extractions["sources/mine/features"]
     assert run.head == {"outputs": 1000, "std": 0.01}
     assert run.initializer["covariance"]["scaling"] == "released"
-    assert extraction.sample_size == 11
-    assert extraction.estimator == {"probes": None, "precision": "float32", "outputs": 10, "reduction": "sum"}
+    assert extraction.estimator == {
+        "sample_size": 11,
+        "probes": None,
+        "precision": "float32",
+        "outputs": 10,
+        "reduction": "sum",
+    }
     ours = planned()
     assert ours.trainings["initialization/runs/digits/nfm/seed3"].head is None
-    assert ours.extractions["sources/mine/features"].sample_size == 8
+    assert ours.extractions["sources/mine/features"].estimator["sample_size"] == 8

@@ -30,9 +30,10 @@ class Choice(BaseModel):
     Attributes
     ----------
     kind, name : str
-        The name of an initializer ends in `LSUV` where its filters are to be scaled.
     source : str or None
         The source that an initializer draws from, where it is named: ``nfm@imagenet``.
+    unit_variance : bool
+        Whether an initializer's filters are scaled to outputs of variance 1: ``nfm+lsuv``.
     options : dict of str to Any
         The options that the configuration sets.
     """
@@ -42,13 +43,13 @@ class Choice(BaseModel):
     kind: str
     name: str
     source: str | None = None
+    unit_variance: bool = False
     options: dict[str, Any] = {}
 
     @property
     def key(self) -> str:
-        """How the configuration writes the name: with the source, where one is named."""
-        registered = self.name.removesuffix(registry.LSUV)
-        return f"{registered}@{self.source}{self.name.removeprefix(registered)}" if self.source else self.name
+        """How the configuration writes the name: with the source and the scale, where they are named."""
+        return self.name + (f"@{self.source}" if self.source else "") + (registry.LSUV if self.unit_variance else "")
 
     @property
     def label(self) -> str:
@@ -58,7 +59,7 @@ class Choice(BaseModel):
     @property
     def definition(self) -> registry.Definition:
         """What the registry says of it."""
-        return registry.define(self.kind, self.name.removesuffix(registry.LSUV))
+        return registry.define(self.kind, self.name)
 
     @property
     def needs(self) -> str | None:
@@ -121,6 +122,8 @@ class Chosen:
             raise mistake(f"{key!r} does not fit; it takes the name of a source after @")
         if plus and plus + scale != registry.LSUV:
             raise mistake(f"{key!r} does not fit; only lsuv follows +, and nothing follows it: nfm@imagenet+lsuv")
+        if plus and plus + name == registry.LSUV:
+            raise mistake(f"{key!r} does not fit; {name} gives outputs variance 1 already")
         settings = {} if settings is None else settings
         if not isinstance(settings, Mapping):
             raise at((key,), f"{shown(settings)} is not a mapping of options to values")
@@ -131,7 +134,7 @@ class Chosen:
                 options.check_required(name, available, settings)
         except (PydanticCustomError, ValidationError) as error:
             raise under(key, error) from None
-        choice = Choice(kind=self.kind, name=name + plus + scale, source=source or None, options=checked)
+        choice = Choice(kind=self.kind, name=name, source=source or None, unit_variance=bool(plus), options=checked)
         if len(choice.label) > LONGEST:
             raise at((key,), f"the options are too long for a path; {choice.label[:40]}... has more than {LONGEST}")
         return choice

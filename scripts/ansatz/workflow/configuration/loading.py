@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.workflow.configuration import overriding
-from ansatz.workflow.configuration.checks.datasets import wrong_batches, wrong_datasets
+from ansatz.workflow.configuration.checks.datasets import wrong_batches, wrong_crops, wrong_datasets
 from ansatz.workflow.configuration.checks.files import idle_plugins, missing_plugins, wrong_files
 from ansatz.workflow.configuration.checks.layers import wrong_layers, wrong_sizes
 from ansatz.workflow.configuration.checks.sources import wrong_sources
@@ -21,7 +21,7 @@ from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sources import Source
 
 SLOW = (wrong_weights, wrong_layers, wrong_sizes)  # they ask torchvision and torch
-CHECKS = (wrong_datasets, wrong_sources, wrong_tasks, wrong_batches, *SLOW)
+CHECKS = (wrong_datasets, wrong_sources, wrong_tasks, wrong_batches, wrong_crops, *SLOW)
 
 
 def load(

@@ -69,6 +69,9 @@ class TrainingSection(Section):
                 raise at(("milestones", position), text)
         if self.warmup >= self.epochs:
             raise at(("warmup",), f"{shown(self.warmup)} epochs of {self.epochs}; it must be below {self.epochs}")
+        if (patience := self.early_stopping) and patience >= self.epochs:
+            text = f"{patience} epochs have no effect in {self.epochs}; it must be below {self.epochs}"
+            raise at(("early_stopping",), text)
         return self
 
     @model_serializer(mode="wrap")

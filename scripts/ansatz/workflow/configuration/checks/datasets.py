@@ -1,4 +1,4 @@
-"""Names of datasets, their options, and whether batches fit them."""
+"""Names of datasets, their options, and whether batches and crops fit them."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -7,6 +7,7 @@ from ansatz.data.conventions import PASSWORD, VALIDATION_SHARE, holds_password
 from ansatz.workflow.configuration.datasets import DatasetSize
 from ansatz.workflow.configuration.mistakes import no_such, none_of
 from ansatz.workflow.configuration.model import Configuration
+from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.training import TrainingSection
 
 
@@ -64,7 +65,7 @@ def _lists_of_datasets(configuration: Configuration) -> Iterator[tuple[str, list
 
 def wrong_batches(configuration: Configuration) -> Iterator[str]:
     """Yield the trainings whose batches are larger than their datasets, where the size of these is known."""
-    for key, training, datasets in _trainings(configuration):
+    for key, training, _, datasets in _trainings(configuration):
         for name in datasets:
             count = training_images(configuration, name)
             is_given = "batch_size" in training.model_fields_set
@@ -73,6 +74,13 @@ def wrong_batches(configuration: Configuration) -> Iterator[str]:
                     f"{key}.batch_size: {training.batch_size} is more than the {count} training images of {name}; "
                     f"it must be at most {count}"
                 )
+
+
+def wrong_crops(configuration: Configuration) -> Iterator[str]:
+    """Yield the trainings whose images may be shifted out of sight."""
+    for key, training, network, _ in _trainings(configuration):
+        if (crop := training.augment.crop) >= (side := network.image_size):
+            yield f"{key}.augment.crop: {crop}, but images have {side} px; it must be below {side}"
 
 
 def training_images(configuration: Configuration, name: str) -> int | None:
@@ -90,13 +98,15 @@ def training_images(configuration: Configuration, name: str) -> int | None:
     return count if size.validation else count - round(count * VALIDATION_SHARE)
 
 
-def _trainings(configuration: Configuration) -> Iterator[tuple[str, TrainingSection, list[str]]]:
-    for name, source in configuration.sources.items():
-        if source.train:
-            yield f"sources.{name}.train.training", source.train.training, [source.train.dataset]
+def _trainings(configuration: Configuration) -> Iterator[tuple[str, TrainingSection, NetworkConfig, list[str]]]:
     study = configuration.initialization
+    for name, source in configuration.sources.items():
+        if train := source.train:
+            network = train.network or (study.network if study else NetworkConfig())
+            yield f"sources.{name}.train.training", train.training, network, [train.dataset]
     if study:
-        yield "initialization.training", study.training, study.datasets or list(configuration.datasets)
+        datasets = study.datasets or list(configuration.datasets)
+        yield "initialization.training", study.training, study.network, datasets
     for key, experiment in configuration.experiments():
         if not key.startswith("kernels."):
-            yield f"{key}.training", experiment.training, experiment.datasets
+            yield f"{key}.training", experiment.training, experiment.network, experiment.datasets

@@ -23,7 +23,7 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
             yield f"{key}: {choice.key!r}: the source {none_of(choice.source, names)}"
         elif not choice.source and len(names) > 1:
             written = joined((choice.model_copy(update={"source": name}).key for name in names), "or")
-            yield f"{key}: {choice.name!r} may draw from several sources; write {written}"
+            yield f"{key}: {choice.key!r} may draw from several sources; write {written}"
         elif choice.needs == "agop" and not configuration.sources[name := choice.source or names[0]].dataset:
             yield (
                 f"{key}: {choice.key!r} draws from AGOP, which is averaged over images, but sources.{name} has no "
