@@ -16,6 +16,9 @@ from ansatz.files.hashing import fingerprint
 from ansatz.networks.layers import conv_layers
 
 MOST_LISTED = 30  # mismatching parameters that an error lists
+# Where training scripts put the state dict in a checkpoint, what is averaged over steps first: timm evaluates that too.
+WRAPPERS = ("state_dict_ema", "model_ema", "ema", "state_dict", "model_state_dict", "model")
+PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before the names of parameters
 
 
 def load_verified(path: str | Path) -> Any:
@@ -36,6 +39,9 @@ def load_verified(path: str | Path) -> Any:
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a state dict from a .safetensors file, or from a file of ``torch.save``, opened with ``weights_only``.
 
+    Checkpoints of trainings are unwrapped: the state dict may lie under one of `WRAPPERS`, and all of its names may
+    begin with `PREFIXES`.
+
     Raises
     ------
     UserError
@@ -54,15 +60,36 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # each format has its own errors
         kind = "state dict that opens with weights_only" if isinstance(error, pickle.UnpicklingError) else "checkpoint"
         raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
-    ):
+    state = _unwrapped(state)
+    if not _is_state_dict(state):
         raise UserError(f"{path}: holds no state dict; save network.state_dict()")
     for name, value in state.items():
         if special := _special(value):
             raise UserError(f"{path}: {name} is a {special} tensor; save dense ones of real numbers")
-    return {name.removeprefix("module."): value for name, value in state.items()}  # as nn.DataParallel names them
+    return state
+
+
+def _is_state_dict(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and len(value) > 0
+        and all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in value.items())
+    )
+
+
+def _unwrapped(checkpoint: Any) -> Any:
+    """Return the state dict in a checkpoint, with the names of the network's own parameters."""
+    inner = [checkpoint[key] for key in WRAPPERS if key in checkpoint] if isinstance(checkpoint, Mapping) else []
+    wrapped = next(filter(_is_state_dict, inner), None)
+    if wrapped is not None:
+        return _unwrapped(wrapped)
+    if not _is_state_dict(checkpoint):
+        return checkpoint
+    state = {name: value for name, value in checkpoint.items() if name != "n_averaged"}  # of AveragedModel
+    for prefix in PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            return _unwrapped({name.removeprefix(prefix): value for name, value in state.items()})
+    return checkpoint
 
 
 def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bool = False) -> None:

@@ -20,11 +20,42 @@ def test_weights_are_read_back_as_they_were_written(tmp_path, ending):
     )
 
 
-def test_weights_of_a_data_parallel_network_are_the_networks(tmp_path):
+def prefixed(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: {"state_dict": state, "epoch": 3, "optimizer": {"param_groups": []}},
+        lambda state: {"model": state, "ema": None},
+        lambda state: {"model": {name: value + 1 for name, value in state.items()}, "ema": prefixed(state, "module.")},
+        lambda state: prefixed(state, "module."),
+        lambda state: prefixed(state, "module._orig_mod."),
+        lambda state: {"model_state_dict": prefixed(state, "_orig_mod.module.")},
+        lambda state: {"n_averaged": torch.tensor(5), **prefixed(state, "module.")},
+    ],
+)
+def test_a_state_dict_is_found_in_what_trainings_save(tmp_path, wrapped):
     network, other = (build("vgg11", 2, seed=seed, width=0.05) for seed in (0, 1))
-    torch.save({"state_dict": {f"module.{k}": v for k, v in network.state_dict().items()}}, tmp_path / "weights.pt")
+    torch.save(wrapped(network.state_dict()), tmp_path / "weights.pt")
     load_weights(other, tmp_path / "weights.pt")
     assert torch.equal(other.features[0].weight, network.features[0].weight)
+
+
+def test_a_network_may_have_a_part_named_module(tmp_path):
+    """A prefix that some parameters lack is part of the others' names."""
+
+    class Network(torch.nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            torch.manual_seed(seed)
+            self.module, self.head = torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(2, 2)
+
+    network, other = Network(0), Network(1)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    load_weights(other, tmp_path / "weights.pt")
+    assert torch.equal(other.module.weight, network.module.weight)
 
 
 def test_mismatching_shapes_are_named_layer_by_layer(tmp_path):
@@ -50,6 +81,8 @@ class Malicious:
         ([1, 2], "holds no state dict"),
         ({"epoch": 3}, "holds no state dict"),
         ({0: torch.zeros(3)}, "holds no state dict"),
+        ({}, "holds no state dict"),
+        ({"model": {"epoch": 3}}, "holds no state dict"),
         ({"a": torch.zeros(3).to_sparse()}, "a is a sparse tensor; save dense ones of real numbers"),
         ({"a": torch.zeros(3, device="meta")}, "a is a meta tensor"),
         ({"a": torch.zeros(3, dtype=torch.complex64)}, "a is a complex tensor"),
