@@ -7,7 +7,7 @@ from ansatz.features.stored import read_matrices
 from ansatz.files.dataset import read_dataset
 from ansatz.job import job
 from ansatz.networks.build import build
-from ansatz.networks.weights import load_weights
+from ansatz.networks.weights import load_weights, normalisation_of
 from ansatz.reporting.figures.saliency import saliency_maps
 from ansatz.reporting.figures.style import save
 
@@ -18,7 +18,7 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions):
     load_weights(network, snakemake.input.weights)
     shape = {key: params.images[key] for key in ("size", "channels")}
     image = read_image(params.picture, data.parts["train"], **shape)
-    x = normalised(image, data, **shape)
+    x = normalised(image, data, **shape, normalisation=normalisation_of(params.normalisation))
     maps = {
         kind.upper(): {layer: values.numpy() for layer, values in saliency(network, x, by_layer).items()}
         for kind, by_layer in read_matrices(snakemake.input.features).items()

@@ -11,14 +11,16 @@ from ansatz.features.matrix import centred_nfm, nfm
 from ansatz.features.stored import write_matrices
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
-from ansatz.networks.weights import load_weights
+from ansatz.networks.weights import load_weights, normalisation_of
 from ansatz.provenance import provenance
+from ansatz.training.evaluation import untrained
 
-with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
-    files, params = snakemake.input, snakemake.params
+files, params = snakemake.input, snakemake.params
+with job(snakemake.log[0], definitions=files.definitions) as log:
     data = read_split(files.dataset, ["train"], **params.split) if files.dataset else None
     device = take_device(**params.device, threads=snakemake.threads)
-    images = on_device(data, **params.images, device=device)["train"] if data else None
+    given = params.images | {"normalisation": normalisation_of(params.normalisation), "device": device}
+    images = on_device(data, **given)["train"] if data else None
     classes = len(data.classes) if data else 2  # of convolutions alone, any number of logits
     network = initial_network(**params.start, classes=classes, images=images, features=files.features)
     initial = deepcopy(network) if files.weights and params.start["initializer"]["name"] else None
@@ -26,6 +28,8 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions) as log:
         load_weights(network, files.weights, convolutions_alone=data is None)
     matrices, estimated = {"nfm": nfm(network.to(device))}, {}
     if data:
+        if files.weights and (doubt := untrained(network, images, classes, params.estimator["sample_size"])):
+            log.warning("%s: %s", params.source, doubt)
         matrices["agop"] = agop_over(network, images, **params.estimator)
         probes = params.estimator["probes"]
         estimated = {"images": min(params.estimator["sample_size"], len(images)), "images_of": data.name}

@@ -30,10 +30,13 @@ with job(snakemake.log[0], definitions=files.definitions):
     options = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
     options |= {"seed": params.start["seed"], "snapshots": snapshots}
     trainer = Trainer(network, images, TrainingConfig(**training), **options)
-    run, summary, made = trainer.train(), trainer.summarize(params.evaluate), provenance(**settings)
+    run, made, weights = trainer.train(), provenance(**settings), output.get("weights")
+    if weights and params.keep_weights == "last":
+        save_weights(network, weights)
+    summary = trainer.summarize(params.evaluate)  # which leaves the network with the weights of that epoch
+    if weights and params.keep_weights == "best":
+        save_weights(network, weights)
     write_results(output.metrics, output.summary, run.rows, {**params.run, **summary, "device": str(device), **made})
-    if "weights" in output.keys():  # noqa: SIM118  an output has names and no values
-        save_weights(network, output.weights)
     if snapshots:
         write_evolution(output.evolution, snapshots.collect(network, run.snapshots, params.run["experiment"]), made)
     checkpoint.clear()

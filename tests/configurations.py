@@ -7,6 +7,7 @@ from ansatz.workflow.configuration.loading import load
 
 TRAIN = {"train": {"dataset": "digits", "training": {"epochs": 1, "batch_size": 16}}}
 CHECKPOINT = {"checkpoint": {"path": "own.pt", "classes": 2, "dataset": "digits"}}
+RUN = {"run": {"dataset": "digits", "initializer": "kaiming_uniform", "seed": 0}}
 STUDY = {
     "initializers": ["kaiming_uniform", "nfm"],
     "seeds": [0],

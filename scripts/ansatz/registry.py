@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from ansatz.declarations import LIBRARY, PACKAGES, SET_BY_THE_JOB, Definition, Option, definitions_in, registered_name
 from ansatz.errors import UserError, suggesting
 
+TIMM = "timm/"  # precedes the names of timm's networks
 LSUV = "+lsuv"  # follows an initializer whose filters are to be scaled: nfm+lsuv, nfm@imagenet+lsuv
 
 Defined = TypeVar("Defined", bound=Callable[..., Any])

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from torchvision import models
 
 from ansatz import registry
 from ansatz.errors import UserError
@@ -22,6 +23,7 @@ from ansatz.workflow.configuration.documentation import json_schema
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.configuration.record import check_record, write_record
 from ansatz.workflow.configuration.tables import tables
+from ansatz.workflow.configuration.torchvision_names import network_names
 from ansatz.workflow.configuration.training import AugmentSection, TrainingSection
 from configurations import TRAIN, configuration, evolution, kernels, refusal, study, training
 from real_data import ROOT
@@ -417,8 +419,21 @@ def test_editors_accept_our_files_and_refuse_mistakes():
         {"datasets": {"a/b": None}},
     ):
         assert list(schema.iter_errors(configuration(**changes))), changes
-    accepted = study(initializers=["nfm@mine", {"kaiming_agop@mine": {}}, {"normal": {"std": 0.1}}])
-    assert not list(schema.iter_errors(configuration(**accepted)))
+    for accepted in (
+        study(initializers=["nfm@mine", {"kaiming_agop@mine": {}}, {"normal": {"std": 0.1}}]),
+        study(network={"name": "densenet121"}),
+        study(network={"name": "timm/resnet50d"}),
+    ):
+        assert not list(schema.iter_errors(configuration(**accepted)))
+
+
+def test_networks_of_torchvision_are_found_without_importing_it():
+    assert set(network_names()) == set(models.list_models(module=models))
+
+
+def test_a_network_of_torchvision_has_no_options():
+    loaded = load(configuration(**study(network={"name": "densenet121", "image_size": 64})))
+    assert loaded.initialization.network.builder == {"name": "densenet121", "width": 1.0, "in_channels": 3}
 
 
 def test_every_key_has_a_meaning():

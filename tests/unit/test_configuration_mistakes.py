@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from ansatz.files.hashing import checksum
 from ansatz.workflow.configuration.loading import load
 from configurations import (
     CHECKPOINT,
+    RUN,
     TRAIN,
     configuration,
     evolution,
@@ -122,7 +124,7 @@ MISTAKES = {
     ),
     "weights that are a folder": (
         {"sources": {"a": {"checkpoint": CHECKPOINT["checkpoint"] | {"path": "config"}}}},
-        "config.sources.a.checkpoint.path: 'config' is a folder; name the file of weights",
+        "config.sources.a.checkpoint.path: 'config' is a folder; name a file in it",
     ),
     "too small a limit": (
         {"datasets": {"digits": {"limit": 1}}},
@@ -199,6 +201,21 @@ MISTAKES = {
     "unknown protocol": (study(protocol="none"), "protocol: 'none' is none of ansatz, released"),
     # networks
     "unknown network": (study(network={"name": "vgg12"}), "config.initialization.network.name: 'vgg12' is none of "),
+    "no network of timm": (study(network={"name": "timm/"}), "network.name: 'timm/' is none of "),
+    "a network that is no text": (study(network={"name": 11}), "config.initialization.network.name: 11 is none of "),
+    "nearly a network of torchvision": (study(network={"name": "densenet12"}), "did you mean 'densenet121'?"),
+    "a width of torchvision": (
+        study(network={"name": "densenet121", "width": 0.5}),
+        "config.initialization.network.width: 0.5, but densenet121 has no width; leave it out",
+    ),
+    "grey images of torchvision": (
+        study(network={"name": "densenet121", "in_channels": 1}),
+        "config.initialization.network.in_channels: 1, but densenet121 takes 3 channels",
+    ),
+    "an option of torchvision": (
+        study(network={"name": "densenet121", "depth": 3}),
+        "config.initialization.network.depth: densenet121 has no depth; cnn has",
+    ),
     "unknown network, nearly": (study(network={"name": "vgg12"}), "did you mean 'vgg1"),
     "tiny images": (study(network={"image_size": 7}), "network.image_size: 7 is too small; it must be at least 8"),
     "small images": (
@@ -339,15 +356,15 @@ MISTAKES = {
     ),
     "two kinds of a source": (
         {"sources": {"mine": {**TRAIN, **CHECKPOINT}}},
-        "config.sources.mine: give exactly one of train, torchvision or checkpoint",
+        "config.sources.mine: give exactly one of train, run, torchvision, checkpoint or features",
     ),
     "no kind of a source": (
         {"sources": {"mine": {}}},
-        "config.sources.mine: give exactly one of train, torchvision or",
+        "config.sources.mine: give exactly one of train, run, torchvision, checkpoint or",
     ),
     "unknown kind of a source": (
         {"sources": {"mine": {"pretrain": {}}}},
-        "config.sources.mine: unknown key 'pretrain'; did you mean 'train'? allowed are train, torchvision, checkpoint",
+        "config.sources.mine: unknown key 'pretrain'; did you mean 'train'? allowed are train, run, torchvision",
     ),
     "unknown dataset of a source": (
         {"sources": {"mine": {"train": {"dataset": "digit"}}}},
@@ -360,6 +377,96 @@ MISTAKES = {
     "absent checkpoint": (
         {"sources": {"mine": CHECKPOINT}},
         "config.sources.mine.checkpoint.path: 'own.pt' is not there",
+    ),
+    "absent feature matrices": (
+        {"sources": {"mine": {"features": {"path": "own.h5"}}}},
+        "config.sources.mine.features.path: 'own.h5' is not there",
+    ),
+    "a run without a study": (
+        {"sources": {"mine": RUN}, "initialization": None, **trained(initializer="nfm")},
+        "config.sources.mine.run: there is no section initialization, of which it could be a run",
+    ),
+    "a run whose weights are not kept": (
+        {"sources": {"mine": RUN}},
+        "config.sources.mine.run: the study keeps no weights; set initialization.keep_weights to best or last",
+    ),
+    "a run of another initializer": (
+        {"sources": {"mine": {"run": RUN["run"] | {"initializer": "kaiming_unifrm"}}}, **study(keep_weights="best")},
+        "config.sources.mine.run.initializer: 'kaiming_unifrm' is none of kaiming_uniform, nfm; did you mean",
+    ),
+    "a run of another seed": (
+        {"sources": {"mine": {"run": RUN["run"] | {"seed": 1}}}, **study(keep_weights="best")},
+        "config.sources.mine.run.seed: 1 is none of 0",
+    ),
+    "a run that draws from itself": (
+        {"sources": {"mine": {"run": RUN["run"] | {"initializer": "nfm"}}}, **study(keep_weights="best")},
+        "config.sources: circle: mine -> mine; one of them has to start without features of the others",
+    ),
+    "a run that has seen validation images": (
+        {"sources": {"mine": RUN}, **study(keep_weights="best", split="run", source_seed="run")},
+        "config.sources.mine.run: reads images of digits that runs validate on, as split is run; set initialization.",
+    ),
+    "an unknown epoch of weights": (study(keep_weights="first"), "keep_weights: 'first' is none of best, last, none"),
+    "feature matrices with another checksum": (
+        {"sources": {"mine": {"features": {"path": "Makefile", "sha256": "0" * 64}}}},
+        f"config.sources.mine.features.sha256: {'0' * 64}, but that of Makefile is {checksum(ROOT / 'Makefile')}",
+    ),
+    "weights with another checksum": (
+        {
+            "ansatz": {
+                "pretrained": {
+                    "dataset": "digits",
+                    "checkpoints": {"own": {"path": "Makefile", "classes": 2, "sha256": "0" * 64}},
+                }
+            }
+        },
+        f"config.ansatz.pretrained.checkpoints.own.sha256: {'0' * 64}, but that of Makefile is ",
+    ),
+    "a checksum that is none": (
+        {"sources": {"mine": {"features": {"path": "Makefile", "sha256": "abc"}}}},
+        "config.sources.mine.features.sha256: 'abc' does not fit; a SHA-256 has 64 hexadecimal digits",
+    ),
+    "an unknown normalisation": (
+        {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": "imagenet"}}}},
+        "config.sources.mine.checkpoint.normalisation: 'imagenet' is not dataset, or {mean: ..., std: ...}",
+    ),
+    "torchvision's normalisation of other weights": (
+        {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": "weights"}}}},
+        "config.sources.mine.checkpoint.normalisation: 'weights' is not dataset, or {mean: ..., std: ...}",
+    ),
+    "means without deviations": (
+        {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": {"mean": [0.5]}}}}},
+        "config.sources.mine.checkpoint.normalisation: ",
+    ),
+    "more means than deviations": (
+        {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": {"mean": [0, 0, 0], "std": [1]}}}}},
+        "config.sources.mine.checkpoint.normalisation",
+    ),
+    "means of colours for grey images": (
+        {
+            "sources": {
+                "mine": {
+                    "checkpoint": {
+                        "path": "Makefile",
+                        "network": {"in_channels": 1},
+                        "normalisation": {"mean": [0, 0, 0], "std": [1, 1, 1]},
+                    }
+                }
+            }
+        },
+        "config.sources.mine.checkpoint.normalisation.mean: 3 means, but the network takes 1 channel",
+    ),
+    "nothing that is pretrained": (
+        {"ansatz": {"pretrained": {"dataset": "digits"}}},
+        "config.ansatz.pretrained: give at least one of weights and checkpoints",
+    ),
+    "an absent pretrained checkpoint": (
+        {"ansatz": {"pretrained": {"dataset": "digits", "checkpoints": {"own": {"path": "own.pt", "classes": 2}}}}},
+        "config.ansatz.pretrained.checkpoints.own.path: 'own.pt' is not there",
+    ),
+    "a pretrained checkpoint without classes": (
+        {"ansatz": {"pretrained": {"dataset": "digits", "checkpoints": {"own": {"path": "Makefile"}}}}},
+        "config.ansatz.pretrained.checkpoints.own: the key 'classes' is missing; its number of classes",
     ),
     "half of what AGOP needs": (
         {"sources": {"mine": {"checkpoint": {"path": "config/config.yaml", "classes": 2}}}},

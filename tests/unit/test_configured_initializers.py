@@ -90,6 +90,6 @@ def test_initial_weights_are_known_of_a_source_that_is_trained_here():
     sources = {"mine": trained, "own": CHECKPOINT}
     plan = Plan(load(configuration(sources=sources, **study(initializers=["nfm_centred@mine"]))), "results/test")
     training, extraction = plan.trainings["sources/mine"], plan.extractions["sources/mine/features"]
-    for key in ("initializer", "source", "seed", "network", "images"):
+    for key in ("initializer", "features", "seed", "network", "images"):
         assert getattr(extraction, key) == getattr(training, key)
     assert plan.extractions["sources/own/features"].initializer["name"] is None

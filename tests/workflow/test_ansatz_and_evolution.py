@@ -1,10 +1,12 @@
 """The ansatz and features' evolution in small: what they make, what reruns, what is refused."""
 
 import json
+import re
 
 import h5py
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from ansatz.files.tables import ALIGNMENT
@@ -78,13 +80,14 @@ def test_another_variant_trains_what_is_missing(complete):
     assert complete.planned() == expected
 
 
-def test_pretrained_networks_are_fetched_by_name_and_compared(clone):
-    """ResNet-18 and ShuffleNet, with weights of ours where the published ones would have been fetched to."""
-    names = {
-        "ResNet18_Weights.IMAGENET1K_V1": "resnet18",
-        "ShuffleNet_V2_X0_5_Weights.IMAGENET1K_V1": "shufflenet_v2_x0_5",
-    }
-    pretrained = {"weights": list(names), "dataset": "digits", "image_size": 32}
+def test_pretrained_networks_are_fetched_by_name_or_read_from_a_file_and_compared(clone):
+    """SqueezeNet, with weights of ours where the published ones would have been fetched to, and a user's ShuffleNet."""
+    name, network = "SqueezeNet1_1_Weights.IMAGENET1K_V1", {"name": "shufflenet_v2_x0_5", "image_size": 32}
+    normalisation = {"mean": [0.5], "std": [0.25]}
+    own = {"path": "own.pt", "network": network, "classes": 10, "normalisation": normalisation}
+    torch.save({"model": build("shufflenet_v2_x0_5", 10, seed=3).state_dict(), "epoch": 3}, clone.path / "own.pt")
+    pretrained = {"weights": [name], "checkpoints": {"mine": own}, "dataset": "digits", "image_size": 32}
+    pretrained["normalisation"] = "weights"
     matrices = {"sample_size": 2, "probes": 1}
     clone.configure(
         initialization=None,
@@ -93,15 +96,20 @@ def test_pretrained_networks_are_fetched_by_name_and_compared(clone):
         feature_matrices=matrices,
         pictures=["flower"],
     )
-    assert clone.planned("ansatz")["fetch_weights"] == 2
+    assert clone.planned("ansatz")["fetch_weights"] == 1
     (clone.results / "weights").mkdir(parents=True)
-    for name, network in names.items():
-        save_weights(build(network, 1000, seed=3), clone.results / f"weights/{name}.pth")
-    clone.snakemake("ansatz")
+    save_weights(build("squeezenet1_1", 1000, seed=3), clone.results / f"weights/{name}.pth")
+    done = clone.snakemake("ansatz")
     tidy = pd.read_csv(clone.results / "ansatz/tidy.csv")
-    assert tidy.groupby("variant").size().to_dict() == {"resnet18": 20, "shufflenet_v2_x0_5": 56}
+    assert tidy.groupby("variant").size().to_dict() == {"squeezenet1_1": 26, "mine": 56}
     assert "1x3x3 in 24 groups" in set(tidy["shape"])
-    assert (clone.results / "ansatz/pretrained/ResNet18_Weights.IMAGENET1K_V1/saliency/flower.png").exists()
+    assert (clone.results / f"ansatz/pretrained/{name}/saliency/flower.png").exists()
+    assert re.search(
+        "ansatz/pretrained/mine, trained: accuracy .* on 2 training images, no more than chance", done.stdout
+    )
+    with h5py.File(clone.results / f"ansatz/pretrained/{name}/trained.h5") as file:
+        made = json.loads(file.attrs["provenance"])["parameters"]
+    assert made["normalisation"] == name
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import models
 
+from ansatz.data.batches import on_device
+from ansatz.files.dataset import read_dataset
 from ansatz.files.hashing import checksum
 from ansatz.files.hdf5 import read_tree, write_tree
 from ansatz.files.tables import ACTIVATIONS, CLOCK, METRICS
 from ansatz.networks.build import build
-from ansatz.networks.weights import save_weights
+from ansatz.networks.weights import read_weights, save_weights
+from ansatz.training.config import TrainingConfig
+from ansatz.training.evaluation import evaluate
 from real_data import SUBSETS
 
 
@@ -167,6 +171,45 @@ def test_convolutions_alone_as_source(clone):
     assert "own.safetensors: does not fit the network: features.3.weight is missing, the network's is 4x2x3x3" in (
         done.stdout
     )
+
+
+def test_a_run_of_the_study_as_source(clone):
+    """Its kept weights are those of its best epoch, and the NFM that others draw from is theirs."""
+    sources = {"mine": {"run": {"dataset": "digits", "initializer": "kaiming_uniform", "seed": 0}}}
+    clone.configure(sources=sources, initialization={"keep_weights": "best"})
+    run = "results/test/initialization/runs/digits/{}/seed0/summary.json"
+    assert clone.planned(run.format("nfm")) == {"prepare_dataset": 1, "train": 2, "extract_features": 1}
+    clone.snakemake(run.format("nfm"))
+    weights = read_weights((clone.path / run.format("kaiming_uniform")).with_name("weights.pt"))
+    with h5py.File(clone.results / "sources/mine/features.h5") as file:
+        assert np.array_equal(file["nfm/features.3/factor"][0], weights["features.3.weight"].flatten(1))
+    data = read_dataset(clone.results / "datasets/digits/dataset.h5")
+    network = build("vgg11", len(data.classes), seed=0, width=0.03125)
+    network.load_state_dict(weights)
+    images = on_device(data, size=32, channels=3, device=torch.device("cpu"))["validation"]
+    summary = json.loads((clone.path / run.format("kaiming_uniform")).read_text())
+    accuracy = evaluate(network, images, TrainingConfig(batch_size=16))["accuracy"]
+    assert accuracy == pytest.approx(summary["best_validation_accuracy"])
+
+
+def test_feature_matrices_of_another_study_as_source(clone, finished_once):
+    """Drawing from its file gives the same run as drawing from the source that it was extracted from."""
+    run = "initialization/runs/digits/nfm/seed0/metrics.csv"
+    extracted = finished_once.results / "sources/digits/features.h5"
+    shutil.copy(extracted, clone.path / "own.h5")
+    given = {"path": "own.h5", "sha256": checksum(extracted)}
+    clone.configure(sources={"own": {"features": given}}, initialization={"initializers": ["nfm"]})
+    target = f"results/test/{run}"
+    assert clone.planned(target) == {"prepare_dataset": 1, "train": 1}
+    clone.snakemake(target)
+    metrics = [
+        pd.read_csv(results / run).drop(columns=list(CLOCK)) for results in (clone.results, finished_once.results)
+    ]
+    pd.testing.assert_frame_equal(*metrics)
+    (clone.path / "own.h5").write_bytes(b"no HDF5")
+    clone.configure(sources={"own": {"features": {"path": "own.h5"}}}, initialization={"initializers": ["nfm"]})
+    done = clone.snakemake(target, check=False)
+    assert any("error: own.h5: " in line for line in done.stdout.splitlines()), done.stdout
 
 
 def test_ambiguous_layers_are_refused_with_the_list(clone):

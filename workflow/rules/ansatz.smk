@@ -88,6 +88,7 @@ rule draw_saliency:
         network=ALIGNMENTS.of("network"),
         images=ALIGNMENTS.of("images"),
         picture=PICTURES.picture,
+        normalisation=ALIGNMENTS.of("normalisation"),
     message:
         "Draw what the layers of {wildcards.network} look at in {wildcards.picture}"
     script:

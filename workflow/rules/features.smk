@@ -49,6 +49,7 @@ rule extract_features:
         images=EXTRACTIONS.of("images"),
         split=EXTRACTIONS.of("split"),
         estimator=EXTRACTIONS.of("estimator"),
+        normalisation=EXTRACTIONS.of("normalisation"),
         source=EXTRACTIONS.of("description"),
         device=DEVICE,
     message:

@@ -7,6 +7,7 @@ rules differ from it only in the outputs that they add.
 """
 
 TRAININGS = PLAN.trainings
+KEPT = {"weights": f"{RESULTS}/{{training}}/weights.pt"} if PLAN.keeps_weights else {}
 
 
 rule train:
@@ -17,6 +18,7 @@ rule train:
         library=library("train.py"),
         definitions=TRAININGS.of("definitions"),
     output:
+        **KEPT,
         metrics=f"{RESULTS}/{{training}}/metrics.csv",
         summary=f"{RESULTS}/{{training}}/summary.json",
     log:
@@ -40,6 +42,7 @@ rule train:
         parts=TRAININGS.of("parts"),
         split=TRAININGS.of("split"),
         evaluate=TRAININGS.of("evaluate"),
+        keep_weights=TRAININGS.of("keep_weights"),
         snapshots=TRAININGS.of("snapshots"),
         title=TRAININGS.of("title"),
         device=DEVICE,

@@ -1,7 +1,7 @@
 """Batches of images: stored as uint8, normalised and resized on the device, a batch at a time."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,6 +14,7 @@ from ansatz.errors import UserError
 from ansatz.files.dataset import Dataset, Part
 from ansatz.seeds import derive_seed
 
+Normalisation = Mapping[str, Sequence[float]]
 STREAMED = 2**26  # bytes that are read ahead where images do not fit on the device
 
 
@@ -139,18 +140,24 @@ class Tensors(Images):
         return x
 
 
-def normalised(image: torch.Tensor, data: Dataset, *, size: int, channels: int) -> torch.Tensor:
+def normalised(
+    image: torch.Tensor, data: Dataset, *, size: int, channels: int, normalisation: Normalisation | None = None
+) -> torch.Tensor:
     """Return an image, uint8 (1, C, H, W), normalised like those of a dataset: float32 (1, channels, size, size)."""
-    part = Part(image.numpy(), np.zeros(1, np.int64))
-    images = Images(
-        image, part, data.mean, data.std, size=size, channels=channels, device=image.device, memory=image.nbytes
-    )
+    part, (mean, std) = Part(image.numpy(), np.zeros(1, np.int64)), _statistics(data, normalisation)
+    images = Images(image, part, mean, std, size=size, channels=channels, device=image.device, memory=image.nbytes)
     x, _ = next(images.batches(1))
     return x
 
 
 def on_device(
-    data: Dataset, *, size: int, channels: int, device: torch.device, memory: int | None = None
+    data: Dataset,
+    *,
+    size: int,
+    channels: int,
+    device: torch.device,
+    memory: int | None = None,
+    normalisation: Normalisation | None = None,
 ) -> dict[str, Images]:
     """Put a dataset's parts on a device.
 
@@ -162,6 +169,8 @@ def on_device(
     memory : int, optional
         As for `Images`; by default `ansatz.devices.working_memory`. Images that take more stay in their file and are
         streamed from it, in the same batches. On the CPU all images stay mapped from their file.
+    normalisation : mapping, optional
+        ``mean`` and ``std`` of each channel, or one for all, on the scale 0..1; by default those of the dataset.
 
     Returns
     -------
@@ -176,5 +185,13 @@ def on_device(
     parts = {**data.parts, "train_eval": train.subset(np.sort(chosen))}
     distinct = {id(part.pool): torch.from_numpy(part.pool) for part in parts.values()}  # parts share pools
     pools = {key: pool if pool.nbytes > memory else pool.to(device) for key, pool in distinct.items()}
-    images = partial(Images, mean=data.mean, std=data.std, size=size, channels=channels, device=device, memory=memory)
+    mean, std = _statistics(data, normalisation)
+    images = partial(Images, mean=mean, std=std, size=size, channels=channels, device=device, memory=memory)
     return {name: images(pools[id(part.pool)], part) for name, part in parts.items()}
+
+
+def _statistics(data: Dataset, normalisation: Normalisation | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each channel."""
+    if normalisation is None:
+        return data.mean, data.std
+    return np.asarray(normalisation["mean"], np.float64), np.asarray(normalisation["std"], np.float64)

@@ -8,7 +8,7 @@ from torch import nn
 from ansatz.errors import UserError, suggesting
 from ansatz.networks.evaluation import smallest_side
 from ansatz.networks.layers import conv_layers
-from ansatz.registry import definitions, find
+from ansatz.registry import TIMM, definitions, find
 from ansatz.seeds import derive_seed
 
 
@@ -18,7 +18,8 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     Parameters
     ----------
     name : str
-        A registered network, or a classification network of torchvision (3 input channels, width 1).
+        A registered network; a classification network of torchvision (3 input channels, width 1); or, where timm is
+        installed, one of timm's (width 1), as in ``timm/resnet50d``.
     classes, in_channels : int
     seed : int
     width : float
@@ -29,8 +30,8 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     Raises
     ------
     UserError
-        If there is no such network, torchvision's network has no such option, there are fewer than two classes, or
-        what is registered returns no network with convolutions.
+        If there is no such network, it has no such option, there are fewer than two classes, or what is registered
+        returns no network with convolutions.
     """
     if classes < 2:
         raise UserError("network: all images belong to one class; at least two are required, each in its own folder")
@@ -73,14 +74,29 @@ def smallest_image(name: str, **options: Any) -> int | None:
 def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
     if name in (registered := definitions("network")):
         return find("network", name).make(nn.Module, classes, in_channels=in_channels, width=width, **options)
+    if options:
+        raise UserError(f"network: {name} has no option {', '.join(options)}")
+    if width != 1:
+        raise UserError(f"network: {name} takes width: 1 only")
+    if name.startswith(TIMM):
+        return _of_timm(name.removeprefix(TIMM), classes, in_channels)
     from torchvision import models  # only here, as importing it takes as long as importing torch
 
     torchvision_names = models.list_models(module=models)
     if name not in torchvision_names:
         unknown = f"network: {name!r} is none of {', '.join(registered)}, nor a network of torchvision"
         raise UserError(suggesting(unknown, name, [*registered, *torchvision_names]))
-    if (in_channels, width) != (3, 1.0):
-        raise UserError(f"network: torchvision's {name} takes in_channels: 3 and width: 1 only")
-    if options:
-        raise UserError(f"network: torchvision's {name} has no option {', '.join(options)}")
+    if in_channels != 3:
+        raise UserError(f"network: {name} takes in_channels: 3 only")
     return models.get_model(name, weights=None, num_classes=classes)
+
+
+def _of_timm(name: str, classes: int, in_channels: int) -> nn.Module:
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise UserError(f"network: {TIMM}{name} takes timm, which is not installed: pip install timm") from error
+    if name not in (names := timm.list_models()):
+        raise UserError(suggesting(f"network: timm has no {name!r}", name, names))
+    network: nn.Module = timm.create_model(name, num_classes=classes, in_chans=in_channels)
+    return network

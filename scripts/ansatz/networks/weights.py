@@ -155,6 +155,19 @@ def published_weights(name: str, sha256: str = "") -> Archive:
     return Archive(file, url, sha256 or file.rpartition("-")[2].removesuffix(".pth"))
 
 
+def normalisation_of(chosen: Mapping[str, Any] | str | None) -> Mapping[str, Any] | None:
+    """Return ``mean`` and ``std`` of each channel: as given, or those of torchvision's weights of that name.
+
+    None, for the statistics of the dataset, stays None.
+    """
+    if not isinstance(chosen, str):
+        return chosen
+    from torchvision import models
+
+    transforms = models.get_weight(chosen).transforms()
+    return {"mean": transforms.mean, "std": transforms.std}
+
+
 def weights_fingerprint(network: nn.Module) -> str:
     """Return the SHA-256 of all parameters and buffers together."""
     return fingerprint(*(value.cpu().numpy() for value in network.state_dict().values()))

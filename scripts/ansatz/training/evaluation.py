@@ -80,6 +80,41 @@ class Averages:
         self.count = state["count"]
 
 
+def untrained(network: nn.Module, images: Images, classes: int, sample_size: int) -> str | None:
+    """Say in words that a network does not classify as a trained one would; None if it does, or has other classes.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On the images' device.
+    images : Images
+    classes : int
+        Of the images. A network with another number of logits knows other classes, and cannot be judged.
+    sample_size : int
+        Number of images that are classified.
+
+    Returns
+    -------
+    str or None
+        If chance alone is as accurate once in a thousand times or more often (binomial test).
+    """
+    network.eval()
+    image, _ = next(images.batches(1))
+    size, chosen = max(1, images.memory // activation_bytes(network, image)), images.sample(sample_size, seed=0)
+    with torch.inference_mode():
+        if forward(network, image).shape[1] != classes:
+            return None
+        hits = sum(int((forward(network, x).argmax(1) == y).sum()) for x, y in images.batches(size, chosen))
+    from scipy.stats import binomtest  # takes long to import, and trainings do without
+
+    if binomtest(hits, len(chosen), 1 / classes, alternative="greater").pvalue < 1e-3:
+        return None
+    return (
+        f"accuracy {hits / len(chosen):.1%} on {len(chosen)} training images, no more than chance gives; do its "
+        "classes, their order and the normalisation of images fit the dataset?"
+    )
+
+
 def evaluate(network: nn.Module, images: Images, config: TrainingConfig) -> dict[str, float]:
     """Evaluate a network in evaluation mode.
 

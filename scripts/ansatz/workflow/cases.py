@@ -25,8 +25,8 @@ class Case:
     place : str
         The case's own, below that folder.
     dataset : str or None
-    source : str or None
-        The place of the source whose feature matrices its initializer draws from.
+    features : str or None
+        The file of feature matrices that its initializer draws from.
     split : dict
         The ``seed`` that divides training and validation images, None for the division in the dataset's file.
 
@@ -39,7 +39,7 @@ class Case:
     results: str
     place: str
     dataset: str | None
-    source: str | None = None
+    features: str | None = None
     split: Options = field(default_factory=lambda: {"seed": None})
 
     @property
@@ -54,8 +54,8 @@ class Case:
 
     @property
     def features_file(self) -> str | list[str]:
-        """The feature matrices of the source, if there is one."""
-        return f"{self.results}/{self.source}/features.h5" if self.source else []
+        """The file of feature matrices, if there is one."""
+        return self.features or []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,8 @@ class Training(InitialNetwork):
         The parts of the dataset that are read.
     evaluate : {"best", "last"}
         The epoch whose test accuracy is reported: that of the best validation accuracy, or the last.
+    keep_weights : {"best", "last", "none"}
+        The epoch whose weights are kept.
     snapshots : dict or None
         What is recorded of its features while it trains, and when.
     tuning : str or None
@@ -105,6 +107,7 @@ class Training(InitialNetwork):
     title: str
     parts: list[str] = field(default_factory=lambda: ["train", "validation", "test"])
     evaluate: str = "last"
+    keep_weights: str = "last"
     snapshots: Options | None = None
     tuning: str | None = None
 
@@ -145,11 +148,14 @@ class Extraction(InitialNetwork):
         Where its matrices come from, as stored in the file.
     estimator : dict
         How its AGOP is computed.
+    normalisation
+        As for `ansatz.networks.weights.normalisation_of`.
     """
 
     weights: str | None
     description: str
     estimator: Options
+    normalisation: Any = None
 
     @property
     def weights_file(self) -> str | list[str]:
@@ -182,6 +188,7 @@ class Alignment(Case):
     weights: str
     trained: bool
     pictured: bool
+    normalisation: Any = None
 
     @property
     def summary_file(self) -> str | list[str]:

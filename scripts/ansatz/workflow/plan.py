@@ -11,7 +11,7 @@ from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.published import published_datasets
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
 from ansatz.workflow.configuration.sources import Source
-from ansatz.workflow.settings import Settings, source_place, source_seed, torchvision_network, tuning_place
+from ansatz.workflow.settings import Settings, run_place, source_place, source_seed, torchvision_network, tuning_place
 
 NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
 CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
@@ -74,8 +74,9 @@ class Plan(Settings):
         if study := self.configuration.initialization:
             for dataset, initializer, seed in product(study.datasets or (), study.initializers, study.seeds):
                 tuning = self.tunings.get(tuning_place(dataset, initializer))
-                case = f"{dataset}/{initializer.label}/seed{seed}"
-                yield self._compared(dataset, initializer, seed, f"initialization/runs/{case}", tuning=tuning)
+                yield self._compared(
+                    dataset, initializer, seed, run_place(dataset, initializer.label, seed), tuning=tuning
+                )
 
     def _tunings(self) -> Iterator[Tuning]:
         study = self.configuration.initialization
@@ -122,6 +123,7 @@ class Plan(Settings):
             title="/".join(map(str, (run | {"seed": seed}).values())),
             parts=["train", "validation", *([] if learning_rate else ["test"])],  # which is for the results alone
             evaluate="best",
+            keep_weights="none" if learning_rate else study.keep_weights,
         )
 
     def _networks(self) -> Iterator[Training]:
@@ -159,20 +161,29 @@ class Plan(Settings):
 
     def _source_matrices(self) -> Iterator[Extraction]:
         for name, source, run_seed in self._instances():
+            if source.features:
+                continue  # which are extracted already
             settings, place = source.settings, source_place(name, run_seed)
             start: Options = {}
+            split = self.split_of(run_seed)
             if source.train:
                 network = self.network_of(source.train.network)
                 builder, images = network.builder, self.images_of(network)
                 start = self.initializer_of(source.train.initializer, run_seed)
                 start["seed"] = source_seed(source.train, run_seed)
                 weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
+            elif source.run:
+                run = self.trainings[run_place(settings.dataset, settings.initializer, settings.seed)]
+                builder, images, split = run.network, run.images, run.split
+                weights, origin = f"{self.results}/{run.place}/weights.pt", run.title
             elif source.torchvision:
                 builder, images = torchvision_network(settings.weights), self.imagenet_images(settings.image_size)
                 weights, origin = self.fetched(settings.weights), settings.weights
+                start["normalisation"] = self.normalisation_of(settings, settings.weights)
             else:
                 builder = settings.network.builder | ({"classes": settings.classes} if settings.classes else {})
                 images, weights, origin = self.images_of(settings.network), settings.path, settings.path
+                start["normalisation"] = self.normalisation_of(settings)
             yield Extraction(
                 results=self.results,
                 place=f"{place}/features",
@@ -181,7 +192,7 @@ class Plan(Settings):
                 images=images,
                 weights=weights,
                 description=f"{source.kind} {origin}",
-                split=self.split_of(run_seed),
+                split=split,
                 **start,
                 estimator=self.estimator | self.protocol.estimator,
             )
@@ -199,29 +210,38 @@ class Plan(Settings):
                     weights=case.weights if state == "trained" else None,
                     description=f"{case.place.removeprefix('ansatz/')}, {state}",
                     initializer=start.initializer if start else NO_INITIALIZER,
-                    source=start.source if start else None,
+                    features=start.features if start else None,
                     seed=case.seed,
                     estimator=self.estimator,
+                    normalisation=case.normalisation,
                 )
 
     def _pretrained(self) -> Iterator[Alignment]:
         settings = self.configuration.ansatz.pretrained if self.configuration.ansatz else None
         if settings is None:
             return
+        common: Options = {"results": self.results, "experiment": "pretrained", "dataset": settings.dataset, "seed": 0}
+        common |= {"trained": False, "pictured": True}
         for weights in settings.weights:
             network = torchvision_network(weights)
             yield Alignment(
-                results=self.results,
                 place=f"ansatz/pretrained/{weights}",
-                experiment="pretrained",
                 variant=network["name"],
-                dataset=settings.dataset,
-                seed=0,
                 network=network,
                 images=self.imagenet_images(settings.image_size),
                 weights=self.fetched(weights),
-                trained=False,
-                pictured=True,
+                normalisation=self.normalisation_of(settings, weights),
+                **common,
+            )
+        for name, checkpoint in settings.checkpoints.items():
+            yield Alignment(
+                place=f"ansatz/pretrained/{name}",
+                variant=name,
+                network=checkpoint.network.builder | {"classes": checkpoint.classes},
+                images=self.images_of(checkpoint.network),
+                weights=checkpoint.path,
+                normalisation=self.normalisation_of(checkpoint),
+                **common,
             )
 
     def _trained(self) -> Iterator[Alignment]:
@@ -290,6 +310,12 @@ class Plan(Settings):
             return -(-total // 10**6)
 
         return value
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the study keeps the weights of its runs."""
+        study = self.configuration.initialization
+        return study is not None and study.keep_weights != "none"
 
     @property
     def curves(self) -> list[str]:

@@ -1,5 +1,7 @@
 """What cases take from the configuration, whatever section asks for them."""
 
+from typing import Any
+
 from ansatz.workflow.cases import NO_INITIALIZER, Options
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.model import Configuration
@@ -54,6 +56,11 @@ class Settings:
         """Return how images are given to a network."""
         return {"size": network.image_size, "channels": network.in_channels, "memory": self.memory}
 
+    def normalisation_of(self, settings: Any, weights: str = "") -> Options | str | None:
+        """Return means and deviations; the name of torchvision's weights for theirs; None for the dataset's."""
+        chosen = settings.normalisation
+        return {"dataset": None, "weights": weights}[chosen] if isinstance(chosen, str) else chosen.model_dump()
+
     def imagenet_images(self, size: int) -> Options:
         """Return how images are given to a network of torchvision's."""
         return self.images_of(NetworkConfig(image_size=size, in_channels=3))
@@ -68,14 +75,15 @@ class Settings:
         return {"seed": run_seed if study and study.split == "run" else None}
 
     def initializer_of(self, choice: Choice | None, run_seed: int | None = None) -> Options:
-        """Return the initializer as scripts take it, and the source it draws from: that of the run's seed, if any."""
+        """Return the initializer as scripts take it, and the file that it draws from: of its run, or a shared one."""
         if choice is None:
-            return {"initializer": NO_INITIALIZER, "source": None}
+            return {"initializer": NO_INITIALIZER, "features": None}
         name, study = self.configuration.source_of(choice), self.configuration.initialization
-        covariance, source = {}, None
+        covariance, features = {}, None
         if name:
-            own = self.own_seeds(self.configuration.sources[name])
-            source = source_place(name, run_seed if run_seed in own else None)
+            source = self.configuration.sources[name]
+            place = source_place(name, run_seed if run_seed in self.own_seeds(source) else None)
+            features = source.features.path if source.features else f"{self.results}/{place}/features.h5"
             covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
         return {
             "initializer": {
@@ -84,13 +92,13 @@ class Settings:
                 "unit_variance": choice.unit_variance,
                 "covariance": covariance,
             },
-            "source": source,
+            "features": features,
         }
 
     def own_seeds(self, source: Source) -> list[int]:
-        """Return the seeds of the runs for which a source is made anew; convolutions alone are always the same."""
+        """Return the seeds for which a source is made anew; convolutions alone, and runs, are always the same."""
         study = self.configuration.initialization
-        return study.all_seeds if study and study.source_seed == "run" and source.dataset else []
+        return study.all_seeds if study and study.source_seed == "run" and source.dataset and not source.run else []
 
 
 def torchvision_network(weights: str) -> Options:
@@ -107,6 +115,11 @@ def source_place(name: str, run_seed: int | None) -> str:
 def source_seed(train: TrainSource, run_seed: int | None) -> int:
     """Return the seed of a source that is trained here."""
     return train.seed if run_seed is None else SOURCES + train.seed + run_seed
+
+
+def run_place(dataset: str, initializer: str, seed: int) -> str:
+    """Return the place of a run of the study; `initializer` is its label."""
+    return f"initialization/runs/{dataset}/{initializer}/seed{seed}"
 
 
 def tuning_place(dataset: str, initializer: Choice) -> str:

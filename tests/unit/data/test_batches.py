@@ -111,3 +111,14 @@ def test_images_stay_mapped_from_their_file(tmp_path):
     x, y = next(parts["train"].batches(3))
     torch.testing.assert_close(x, torch.from_numpy(part(6).images[[4, 1, 5]] / np.float32(255)))
     assert y.tolist() == part(6).labels[[4, 1, 5]].tolist()
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+@pytest.mark.parametrize("mean", [[0.4], [0.4, 0.5, 0.6]])
+def test_images_are_normalised_by_other_statistics_than_the_datasets(colours, mean):
+    std = [value / 2 for value in mean]
+    data, means = part(channels=colours), torch.tensor(mean).view(-1, 1, 1)
+    images = images_of(data, mean=0.1, std=0.2, normalisation={"mean": mean, "std": std})
+    x, _ = next(images.batches(10))
+    expected = (torch.from_numpy(data.pool).double() / 255 - means) / (means / 2)  # (10, colours or 3, 9, 9)
+    torch.testing.assert_close(x.double(), expected.expand(-1, 3, -1, -1), rtol=1e-5, atol=1e-5)

@@ -1,5 +1,7 @@
 """Networks by name, against torchvision's and against what is published."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -256,13 +258,31 @@ def test_layers_depend_on_the_options():
             "'vgg12' is none of .*vgg11, .*, nor a network of torchvision; did you mean 'vgg1.'",
         ),
         ({"name": "resnet81"}, "did you mean 'resnet18'?"),
-        ({"name": "densenet121", "width": 0.5}, "densenet121 takes in_channels: 3 and width: 1 only"),
+        ({"name": "densenet121", "width": 0.5}, "densenet121 takes width: 1 only"),
+        ({"name": "densenet121", "in_channels": 1}, "densenet121 takes in_channels: 3 only"),
+        ({"name": "timm/resnet50x"}, "timm has no 'resnet50x'; did you mean 'resnet50"),
+        ({"name": "timm/resnet10t", "width": 0.5}, "timm/resnet10t takes width: 1 only"),
         ({"name": "densenet121", "depth": 3}, "densenet121 has no option depth"),
     ],
 )
 def test_unknown_networks_are_refused(arguments, expected):
     with pytest.raises(UserError, match=expected):
         build(**arguments, classes=2, seed=0)
+
+
+def test_a_network_of_timm_is_built_by_its_name():
+    pytest.importorskip("timm")
+    network = build("timm/resnet10t", 3, seed=0, in_channels=1).eval()
+    again, other = (build("timm/resnet10t", 3, seed=seed, in_channels=1).state_dict() for seed in (0, 1))
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
+    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+    assert not torch.equal(network.fc.weight, other["fc.weight"])
+
+
+def test_without_timm_its_networks_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(UserError, match="timm/resnet10t takes timm, which is not installed: pip install timm"):
+        build("timm/resnet10t", 3, seed=0)
 
 
 def test_one_class_is_refused():

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision import models
 
 from ansatz.errors import UserError
 from ansatz.networks.build import build
-from ansatz.networks.weights import load_weights, published_weights, save_weights
+from ansatz.networks.weights import load_weights, normalisation_of, published_weights, save_weights
 
 
 @pytest.mark.parametrize("ending", ["pt", "safetensors"])
@@ -109,6 +110,13 @@ def test_a_flipped_bit_in_weights_is_found(tmp_path):
     path.write_bytes(flipped)
     with pytest.raises(UserError, match=r"weights\.pt: is damaged \(.*data.*\); remove it and make it again$"):
         load_weights(build("vgg11", 2, seed=0, width=0.05), path)
+
+
+def test_the_normalisation_of_weights_is_that_of_their_training():
+    preset = models.VGG11_Weights.IMAGENET1K_V1.transforms()
+    assert normalisation_of("VGG11_Weights.IMAGENET1K_V1") == {"mean": preset.mean, "std": preset.std}
+    assert normalisation_of(None) is None
+    assert normalisation_of({"mean": [0.5], "std": [1]}) == {"mean": [0.5], "std": [1]}
 
 
 def test_weights_of_torchvision_are_found_by_name():

@@ -10,7 +10,8 @@ from ansatz import registry
 from ansatz.data.batches import Images
 from ansatz.errors import UserError
 from ansatz.training.config import TrainingConfig
-from ansatz.training.evaluation import Averages, evaluate
+from ansatz.training.evaluation import Averages, evaluate, untrained
+from ansatz.training.trainer import Trainer
 from made_images import CPU, made_images, made_network
 
 METRICS = list(registry.definitions("metric"))
@@ -138,3 +139,26 @@ def test_the_evaluations_batches_follow_the_memory_and_change_nothing(monkeypatc
     assert means[0] == pytest.approx(means[1], abs=1e-6)
     assert sizes[:2] == [1, 7], "at least as large as in training"
     assert sizes[3] > 1000
+
+
+def test_a_network_that_guesses_is_told_from_one_that_was_trained():
+    images, network = made_images(train=300, validation=30), made_network()
+    right = images["train"].labels.clone()
+    images["train"].labels = right[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
+    doubt = untrained(network, images["train"], 3, 200)
+    hits = f"accuracy {accuracy_of(network, images['train'], 200):.1%} on 200 training images, no more than chance"
+    assert doubt
+    assert doubt.startswith(hits)
+    assert untrained(network, images["train"], 10, 200) is None, "it knows other classes"
+    images["train"].labels = right
+    Trainer(network, images, TrainingConfig(epochs=3, learning_rate=0.01, batch_size=20), seed=0).train()
+    assert untrained(network, images["train"], 3, 200) is None
+    assert untrained(network, images["train"], 3, 3), "three hits are no evidence"
+
+
+def accuracy_of(network, images, count):
+    chosen = images.sample(count, seed=0)
+    hits = [
+        int(network.eval()(x).argmax() == y) for i in chosen.tolist() for x, y in images.batches(1, torch.tensor([i]))
+    ]
+    return sum(hits) / len(hits)

@@ -10,7 +10,7 @@ from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.workflow.configuration import overriding
 from ansatz.workflow.configuration.checks.datasets import wrong_batches, wrong_crops, wrong_datasets
-from ansatz.workflow.configuration.checks.files import idle_plugins, missing_plugins, wrong_files
+from ansatz.workflow.configuration.checks.files import idle_plugins, missing_plugins, wrong_checksums, wrong_files
 from ansatz.workflow.configuration.checks.layers import wrong_layers, wrong_sizes
 from ansatz.workflow.configuration.checks.sources import wrong_sources
 from ansatz.workflow.configuration.checks.tasks import wrong_tasks
@@ -43,8 +43,8 @@ def load(
     directory : Path, optional
         Where relative paths start; by default where the process is.
     thorough : bool
-        Whether to check names of layers and weights, and small images, too, which needs torch and torchvision and takes
-        seconds.
+        Whether to check names of layers and weights, small images, and checksums of files too, which needs torch and
+        torchvision and takes seconds.
 
     Raises
     ------
@@ -60,8 +60,9 @@ def load(
         configuration = Configuration.model_validate(config)
     except ValidationError as error:
         raise UserError(line(error)) from None
-    for wrong in wrong_files(configuration, directory):
-        raise UserError(f"config.{wrong}")
+    for check_files in (wrong_files, wrong_checksums) if thorough else (wrong_files,):
+        for wrong in check_files(configuration, directory):
+            raise UserError(f"config.{wrong}")
     for check in CHECKS if thorough else [check for check in CHECKS if check not in SLOW]:
         for wrong in check(configuration):
             raise UserError(f"config.{wrong}")

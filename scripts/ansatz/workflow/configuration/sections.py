@@ -7,6 +7,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from ansatz.workflow.configuration.choices import Choice, Initializer
 from ansatz.workflow.configuration.mistakes import at, joined, mistake, none_of, shown
 from ansatz.workflow.configuration.networks import NetworkConfig
+from ansatz.workflow.configuration.sources import NORMALISED, Checkpoint, OfWeights
 from ansatz.workflow.configuration.training import TrainingSection
 from ansatz.workflow.configuration.types import (
     DISTINCT,
@@ -86,6 +87,11 @@ class Initialization(Section):
     seeds: Seeds = Field([0, 1, 2], description="Seeds; every training is repeated with each of them.")
     network: NetworkConfig = Field(NetworkConfig(), description="The network to train.")
     training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
+    keep_weights: Annotated[Literal["best", "last", "none"], OneOf()] = Field(
+        "none",
+        description="Which weights of each run are kept, in `weights.pt`: of the epoch with the best validation "
+        "accuracy, of the last, or none. A VGG11 takes 0.5 GB.",
+    )
     tuning: Tuning | None = Field(
         None, description="A learning rate for each dataset and initializer; null is that of `training` for all."
     )
@@ -148,11 +154,27 @@ class Initialization(Section):
 
 
 class PretrainedNetworks(Section):
-    """Networks of torchvision, with their pre-trained weights."""
+    """Networks with pre-trained weights: torchvision's, or the user's own."""
 
-    weights: Values[Weights] = Field(description="Weights, as torchvision names them: VGG11_Weights.IMAGENET1K_V1.")
+    weights: Annotated[list[Weights], DISTINCT] = Field(
+        [],
+        description="Weights, as torchvision names them: VGG11_Weights.IMAGENET1K_V1.",
+        json_schema_extra=UNIQUE,
+    )
+    checkpoints: dict[Name, Checkpoint] = Field(
+        {}, description="Weights of your own, each under a name of yours, which tables give as the variant."
+    )
     dataset: Text = Field(description="Dataset over whose training images AGOP is averaged.")
-    image_size: ImageSize = Field(224, description="Side of the images that the networks take, in pixels.")
+    image_size: ImageSize = Field(224, description="Side of the images that torchvision's networks take, in pixels.")
+    normalisation: OfWeights = Field(
+        "dataset", description=f"Of torchvision's networks. {NORMALISED}; weights are those of their training."
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "PretrainedNetworks":
+        if not self.weights and not self.checkpoints:
+            raise mistake("give at least one of weights and checkpoints")
+        return self
 
 
 class TrainedNetworks(Section):
@@ -182,7 +204,7 @@ class TrainedNetworks(Section):
 class Ansatz(Sparse):
     """Networks in which NFM and AGOP are compared, layer by layer."""
 
-    pretrained: PretrainedNetworks | None = Field(None, description="torchvision's networks, with pre-trained weights.")
+    pretrained: PretrainedNetworks | None = Field(None, description="Networks with pre-trained weights.")
     trained: Annotated[dict[Name, TrainedNetworks], Field(min_length=1)] = Field(
         {}, description="Networks to train, each under a name of yours."
     )

@@ -1,16 +1,51 @@
 """Sources: networks whose feature matrices can be drawn from, each under a name."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ansatz.workflow.configuration.choices import Choice, Initializer
-from ansatz.workflow.configuration.mistakes import joined, mistake
+from ansatz.workflow.configuration.mistakes import at, joined, mistake
 from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.training import TrainingSection
-from ansatz.workflow.configuration.types import Checksum, Count, ImageSize, Section, Seed, Sparse, Text, Weights
+from ansatz.workflow.configuration.types import (
+    Checksum,
+    Count,
+    Either,
+    ImageSize,
+    Positive,
+    Section,
+    Seed,
+    Sparse,
+    Text,
+    Weights,
+)
 
 AVERAGED = "Dataset over whose training images AGOP is averaged."
+
+
+class Normalisation(Section):
+    """What is subtracted from each channel of an image, and what it is then divided by, on the scale 0 to 1."""
+
+    mean: Annotated[list[float], Field(min_length=1, max_length=3)] = Field(
+        description="A mean for each channel, or one for all."
+    )
+    std: Annotated[list[Positive], Field(min_length=1, max_length=3)] = Field(
+        description="A standard deviation for each channel, or one for all."
+    )
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> "Normalisation":
+        if len(self.mean) != len(self.std) or len(self.mean) == 2:
+            raise mistake(f"{len(self.mean)} means and {len(self.std)} deviations; give one or three of each")
+        return self
+
+
+OfCheckpoint = Annotated[Literal["dataset"] | Normalisation, Either("dataset, or {mean: ..., std: ...}")]
+OfWeights = Annotated[
+    Literal["dataset", "weights"] | Normalisation, Either("dataset, weights or {mean: ..., std: ...}")
+]
+NORMALISED = "How images are normalised: by the statistics of the dataset, or by means and deviations of yours"
 
 
 class TrainSource(Section):
@@ -32,14 +67,40 @@ class TorchvisionSource(Section):
     weights: Weights = Field(description="Its weights, as torchvision names them: VGG11_Weights.IMAGENET1K_V1.")
     dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null for an NFM alone.")
     image_size: ImageSize = Field(224, description="Side of the images that it takes, in pixels.")
+    normalisation: OfWeights = Field(
+        "dataset", description=f"{NORMALISED}; weights are those with which torchvision trained the network."
+    )
     sha256: Checksum = Field("", description="SHA-256 of the file of weights, if it is not torchvision's own.")
 
 
-class CheckpointSource(Section):
+class OwnWeights(Section):
+    """Weights of the user's own."""
+
+    path: Text = Field(
+        description="A state dict, as torch.save writes it, or a .safetensors file; also a checkpoint that holds one."
+    )
+    network: NetworkConfig = Field(NetworkConfig(), description="The network that the weights belong to.")
+    normalisation: OfCheckpoint = Field("dataset", description=f"{NORMALISED}.")
+    sha256: Checksum = Field("", description="SHA-256 of the file; empty: any file will do.")
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> "OwnWeights":
+        channels = self.network.in_channels
+        if isinstance(self.normalisation, Normalisation) and len(self.normalisation.mean) > channels:
+            means = f"{len(self.normalisation.mean)} means, but the network takes {channels} channel"
+            raise at(("normalisation", "mean"), means)
+        return self
+
+
+class Checkpoint(OwnWeights):
+    """A network with the user's own weights."""
+
+    classes: Count = Field(description="Its number of classes.")
+
+
+class CheckpointSource(OwnWeights):
     """A network with the user's own weights, or its convolutions alone, which have an NFM and no AGOP."""
 
-    path: Text = Field(description="A state dict, as torch.save writes it, or a .safetensors file.")
-    network: NetworkConfig = Field(NetworkConfig(), description="The network that the weights belong to.")
     classes: Count | None = Field(
         None, description="Its number of classes; null reads the convolutions alone, whatever else the file holds."
     )
@@ -53,12 +114,34 @@ class CheckpointSource(Section):
         return self
 
 
+class RunSource(Section):
+    """A run of the study, whose weights are kept."""
+
+    dataset: Text = Field(description="The run's dataset, over whose training images AGOP is averaged.")
+    initializer: Text = Field(description="The run's initializer, by its name in tables.")
+    seed: Seed = Field(description="The run's seed.")
+
+
+class FeaturesSource(Section):
+    """Feature matrices that were extracted before."""
+
+    path: Text = Field(description="A features.h5, as this workflow writes it.")
+    sha256: Checksum = Field("", description="SHA-256 of the file; empty: any file will do.")
+
+    @property
+    def dataset(self) -> None:
+        """None: the file says whether it has an AGOP."""
+        return None
+
+
 class Source(Sparse):
-    """A source, of one of three kinds."""
+    """A source, of one of these kinds."""
 
     train: TrainSource | None = Field(None, description="A network that this workflow trains.")
+    run: RunSource | None = Field(None, description="A run of the study; `initialization.keep_weights` keeps weights.")
     torchvision: TorchvisionSource | None = Field(None, description="torchvision's pre-trained weights.")
     checkpoint: CheckpointSource | None = Field(None, description="Weights of your own.")
+    features: FeaturesSource | None = Field(None, description="Feature matrices that were extracted before.")
 
     @model_validator(mode="after")
     def _check_kind(self) -> "Source":
@@ -68,7 +151,7 @@ class Source(Sparse):
 
     @property
     def kind(self) -> str:
-        """``train``, ``torchvision`` or ``checkpoint``."""
+        """The key of its kind, such as ``train``."""
         (kind,) = self.model_fields_set
         return kind
 
@@ -79,5 +162,11 @@ class Source(Sparse):
 
     @property
     def dataset(self) -> str | None:
-        """The dataset over whose training images AGOP is averaged; None if it has no AGOP."""
-        return self.settings.dataset
+        """The dataset over whose training images AGOP is averaged, if there is one."""
+        dataset: str | None = self.settings.dataset
+        return dataset
+
+    @property
+    def lacks_agop(self) -> bool:
+        """Whether it has an NFM alone; of a file of feature matrices, this shows when it is read."""
+        return not self.features and self.dataset is None

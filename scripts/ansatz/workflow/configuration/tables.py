@@ -114,7 +114,10 @@ def _default(schema: Mapping[str, Any]) -> str:
 
 def _is_section(schema: Mapping[str, Any]) -> bool:
     """Whether a key is a section that may be left out, instead of being null."""
-    return any(type_text(alternative) == "mapping" for alternative in schema.get("anyOf", []) if "$ref" in alternative)
+    texts = [type_text(alternative) for alternative in schema.get("anyOf", [])]
+    return "null" in texts and any(
+        text == "mapping" for text, alternative in zip(texts, schema["anyOf"], strict=True) if "$ref" in alternative
+    )
 
 
 def _plain(value: Any) -> str:

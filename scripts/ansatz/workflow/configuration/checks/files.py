@@ -6,8 +6,10 @@ from pathlib import Path
 from ansatz import registry
 from ansatz.data.conventions import PHOTOGRAPHS
 from ansatz.declarations import LIBRARY, PACKAGES
+from ansatz.files.hashing import checksum
 from ansatz.workflow.configuration.mistakes import joined
 from ansatz.workflow.configuration.model import Configuration
+from ansatz.workflow.configuration.sources import FeaturesSource, OwnWeights
 
 
 def missing_plugins(plugins: Iterable[str], directory: Path) -> Iterator[str]:
@@ -42,9 +44,9 @@ def wrong_files(configuration: Configuration, directory: Path) -> Iterator[str]:
     for key, path in [*_files(configuration), *pictures]:
         if path and not (directory / str(path)).exists():
             yield f"{key}: {_absent(str(path), directory)}"
-    for name, source in configuration.sources.items():
-        if source.checkpoint and (directory / source.checkpoint.path).is_dir():
-            yield f"sources.{name}.checkpoint.path: {source.checkpoint.path!r} is a folder; name the file of weights"
+    for key, file in _single_files(configuration):
+        if (directory / file.path).is_dir():
+            yield f"{key}.path: {file.path!r} is a folder; name a file in it"
     for key, picture in pictures:
         if (directory / str(picture)).is_dir():
             yield f"{key}: {picture!r} is a folder; name its images"
@@ -57,12 +59,28 @@ def wrong_files(configuration: Configuration, directory: Path) -> Iterator[str]:
             yield f"pictures.{position}: {picture!r} has the same name as {other!r}, after which figures are named"
 
 
+def wrong_checksums(configuration: Configuration, directory: Path) -> Iterator[str]:
+    """Yield the files that are not those that the configuration names by their SHA-256; reads them whole."""
+    for key, file in _single_files(configuration):
+        if file.sha256 and (actual := checksum(directory / file.path)) != file.sha256.lower():
+            yield f"{key}.sha256: {file.sha256}, but that of {file.path} is {actual}"
+
+
 def _files(configuration: Configuration) -> Iterator[tuple[str, str | None]]:
     yield "data_dir", configuration.data_dir
-    for name, source in configuration.sources.items():
-        yield f"sources.{name}.checkpoint.path", source.checkpoint.path if source.checkpoint else None
+    yield from ((f"{key}.path", file.path) for key, file in _single_files(configuration))
     for name, options in configuration.datasets.items():
         yield f"datasets.{name}.folder", options.folder
+
+
+def _single_files(configuration: Configuration) -> Iterator[tuple[str, OwnWeights | FeaturesSource]]:
+    """Yield the sections that name a user's file of weights or feature matrices, with their keys."""
+    for name, source in configuration.sources.items():
+        if file := source.checkpoint or source.features:
+            yield f"sources.{name}.{source.kind}", file
+    pretrained = configuration.ansatz.pretrained if configuration.ansatz else None
+    for name, checkpoint in pretrained.checkpoints.items() if pretrained else ():
+        yield f"ansatz.pretrained.checkpoints.{name}", checkpoint
 
 
 def _absent(path: str, directory: Path) -> str:

@@ -53,7 +53,7 @@ def wrong_sizes(configuration: Configuration) -> Iterator[str]:
 
 def _networks(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig]]:
     for name, source in configuration.sources.items():
-        if source.kind != "torchvision" and source.settings.network:
+        if (source.train or source.checkpoint) and source.settings.network:
             yield f"sources.{name}.{source.kind}.network", source.settings.network
     if configuration.initialization:
         yield "initialization.network", configuration.initialization.network

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.mistakes import joined, none_of
@@ -17,14 +18,14 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
         if not names:
             yield (
                 f"sources: missing, but {choice.name} in {key} draws from feature matrices; add a source, such as "
-                "mine: {train: {dataset: digits}}, {torchvision: ...} or {checkpoint: ...}"
+                "mine: {train: {dataset: digits}}, {torchvision: ...}, {checkpoint: ...} or {features: ...}"
             )
         elif choice.source and choice.source not in names:
             yield f"{key}: {choice.key!r}: the source {none_of(choice.source, names)}"
         elif not choice.source and len(names) > 1:
             written = joined((choice.model_copy(update={"source": name}).key for name in names), "or")
             yield f"{key}: {choice.key!r} may draw from several sources; write {written}"
-        elif choice.needs == "agop" and not configuration.sources[name := choice.source or names[0]].dataset:
+        elif choice.needs == "agop" and configuration.sources[name := choice.source or names[0]].lacks_agop:
             yield (
                 f"{key}: {choice.key!r} draws from AGOP, which is averaged over images, but sources.{name} has no "
                 "dataset; give one"
@@ -34,6 +35,7 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
                 f"{key}: {choice.key!r} subtracts the initial weights of its source, but those of {name} are unknown; "
                 "use a source of the kind train"
             )
+    yield from _missing_runs(configuration)
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
     yield from _circles(configuration)
@@ -68,15 +70,42 @@ def _same_source(configuration: Configuration) -> Iterator[str]:
 def _seen_validation(configuration: Configuration) -> Iterator[str]:
     """Yield a source that reads images which runs of the study validate on."""
     study = configuration.initialization
-    if study and (study.split, study.source_seed) == ("run", "shared"):
+    if study and study.split == "run":
         direct = [configuration.source_of(choice) for choice in study.initializers]
         for name in dict.fromkeys(chain.from_iterable(_chain(configuration, name) for name in direct if name)):
-            dataset = configuration.sources[name].dataset
-            if dataset in (study.datasets or configuration.datasets):
+            source = configuration.sources[name]
+            if source.dataset not in (study.datasets or configuration.datasets):
+                continue
+            reads = f"reads images of {source.dataset} that runs validate on, as split is run"
+            if source.run:
+                yield f"sources.{name}.run: {reads}; set initialization.split to shared"
+            elif study.source_seed == "shared":
                 yield (
-                    f"initialization.source_seed: shared, but the source {name} reads images of {dataset} that runs "
-                    "validate on, as split is run; set both to run, or both to shared"
+                    f"initialization.source_seed: shared, but the source {name} {reads}; set both to run, or both to "
+                    "shared"
                 )
+
+
+def _missing_runs(configuration: Configuration) -> Iterator[str]:
+    """Yield sources that are to be runs which the study does not have, or whose weights it does not keep."""
+    study = configuration.initialization
+    for name, source in configuration.sources.items():
+        if not source.run:
+            continue
+        if study is None:
+            yield f"sources.{name}.run: there is no section initialization, of which it could be a run"
+            continue
+        labels = [choice.label for choice in study.initializers]
+        available: dict[str, list[Any]] = {
+            "dataset": study.datasets or list(configuration.datasets),
+            "initializer": labels,
+            "seed": study.seeds,
+        }
+        for key, values in available.items():
+            if (value := getattr(source.run, key)) not in values:
+                yield f"sources.{name}.run.{key}: {none_of(value, values)}"
+        if study.keep_weights == "none":
+            yield f"sources.{name}.run: the study keeps no weights; set initialization.keep_weights to best or last"
 
 
 def _circles(configuration: Configuration) -> Iterator[str]:
@@ -98,5 +127,12 @@ def _chain(configuration: Configuration, name: str | None) -> list[str]:
 
 def _origin(configuration: Configuration, name: str) -> str | None:
     """Return the source that a source starts from, if there is one."""
-    train = configuration.sources[name].train
-    return configuration.source_of(train.initializer) if train else None
+    source, study = configuration.sources[name], configuration.initialization
+    if source.train:
+        return configuration.source_of(source.train.initializer)
+    choices = (
+        [choice for choice in study.initializers if choice.label == source.run.initializer]
+        if study and source.run
+        else []
+    )
+    return configuration.source_of(choices[0]) if choices else None
