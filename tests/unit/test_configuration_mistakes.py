@@ -406,6 +406,7 @@ MISTAKES = {
         {"sources": {"mine": RUN}, **study(keep_weights="best", split="run", source_seed="run")},
         "config.sources.mine.run: reads images of digits that runs validate on, as split is run; set initialization.",
     ),
+    "an unknown way to resize": (study(resize="both"), "resize: 'both' is none of none, spatial, channels"),
     "an unknown epoch of weights": (study(keep_weights="first"), "keep_weights: 'first' is none of best, last, none"),
     "feature matrices with another checksum": (
         {"sources": {"mine": {"features": {"path": "Makefile", "sha256": "0" * 64}}}},

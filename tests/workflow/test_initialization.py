@@ -44,6 +44,10 @@ def test_results_are_there_and_say_what_made_them(finished_once):
         "speed.md",
     ):
         assert (study / file).stat().st_size, file
+    matched = (results / "sources/digits/matching.md").read_text().splitlines()
+    assert matched[0] == "Which layers of digits the network draws from:"
+    assert matched[4] == "| `features.0` | 3x3x3 | `features.0` | 3x3x3 | order |"
+    assert len(matched) == 12
     for figure in ("differences", "accuracy", "gap", "speed", "activations"):
         assert Image.open(study / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (study / "figures" / f"{figure}.svg").read_text()

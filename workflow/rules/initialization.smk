@@ -144,3 +144,4 @@ rule initialization:
         rules.tabulate_speed.output,
         expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),
+        expand(rules.match_layers.output, source=SOURCE_FILES),

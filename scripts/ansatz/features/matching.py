@@ -2,20 +2,32 @@
 
 import logging
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from ansatz.errors import UserError
 from ansatz.features.matrix import Shape, shape_text
+from ansatz.features.resizing import fits
 from ansatz.seeds import derive_seed
 
 LOG = logging.getLogger(__name__)
 
 
+class Match(NamedTuple):
+    """A layer of the source, and why it was chosen: ``layers`` (by the user), ``order``, ``name`` or ``shape``."""
+
+    layer: str
+    reason: str
+
+
 def match(
-    network: Mapping[str, Shape], source: Mapping[str, Shape], layers: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Match each layer of a network with a layer of the source whose feature matrix has its shape.
+    network: Mapping[str, Shape],
+    source: Mapping[str, Shape],
+    layers: Mapping[str, str] | None = None,
+    resize: str = "none",
+) -> dict[str, Match]:
+    """Match each layer of a network with a layer of the source whose feature matrix fits its patches.
 
     Parameters
     ----------
@@ -23,34 +35,52 @@ def match(
         The patch shape of each convolution, in order, of the network to initialize and of the source.
     layers : mapping of str to str, optional
         Layer -> layer of the source, for the layers that the user matches.
+    resize : str
+        As for `ansatz.features.resizing.fits`.
 
     Returns
     -------
-    dict of str to str
-        Layer -> layer of the source: from `layers`; otherwise in order, if both have the same sequence of patch shapes;
-        otherwise by patch shape, if exactly one layer of the source has it.
+    dict of str to Match
+        Layer -> layer of the source: from `layers`; otherwise in order, if both have as many layers and all fit;
+        otherwise the layer of the same name, if it fits; otherwise the one that fits, if it is the only one.
 
     Raises
     ------
     UserError
         If a layer has no counterpart, or several; the message lists all layers of both.
     """
-    same_sequence = list(network.values()) == list(source.values())
-    matched = dict(zip(network, source, strict=True)) if same_sequence else {}
+    pairs = list(zip(network.items(), source.items(), strict=False))
+    in_order = len(network) == len(source) and all(fits(*shapes, resize) for shapes in _shapes(pairs))
+    matched = {layer: Match(other, "order") for (layer, _), (other, _) in pairs} if in_order else {}
     both = f"the network has {_listed(network)}; the source has {_listed(source)}"
     for layer, source_layer in (layers or {}).items():
-        if layer not in network or source.get(source_layer) != network[layer]:
+        if layer not in network or source_layer not in source or not fits(network[layer], source[source_layer], resize):
             raise UserError(f"layers: {layer} cannot take {source_layer}; {both}")
-        matched[layer] = source_layer
+        matched[layer] = Match(source_layer, "layers")
     for layer in (name for name in network if name not in matched):
-        candidates = [name for name, shape in source.items() if shape == network[layer]]
+        candidates = [name for name, shape in source.items() if fits(network[layer], shape, resize)]
+        if layer in candidates:
+            matched[layer] = Match(layer, "name")
+            continue
         if len(candidates) != 1:
             problem = (
                 f"could take {' or '.join(candidates)}: choose one in layers" if candidates else "has no counterpart"
             )
             raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
-        matched[layer] = candidates[0]
-    return matched
+        matched[layer] = Match(candidates[0], "shape")
+    return {layer: matched[layer] for layer in network}
+
+
+def _shapes(pairs: list[tuple[tuple[str, Shape], tuple[str, Shape]]]) -> list[tuple[Shape, Shape]]:
+    return [(shape, other) for (_, shape), (_, other) in pairs]
+
+
+def to_markdown(network: Mapping[str, Shape], source: Mapping[str, Shape], matched: Mapping[str, Match]) -> str:
+    """Return a table of what `match` found, in Markdown."""
+    rows = [("layer", "patches", "draws from", "patches", "by"), ("---",) * 5]
+    for layer, (other, reason) in matched.items():
+        rows.append((f"`{layer}`", shape_text(network[layer]), f"`{other}`", shape_text(source[other]), reason))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) -> dict[str, str]:
@@ -59,7 +89,7 @@ def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) 
     Parameters
     ----------
     matched : mapping of str to str
-        Layer -> layer of the source, as `match` returns it.
+        Layer -> layer of the source, as `match` finds it.
     source : mapping of str to tuple
         The patch shape of each layer of the source.
     seed : int

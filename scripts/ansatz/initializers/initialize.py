@@ -12,6 +12,7 @@ from ansatz.errors import UserError
 from ansatz.features.inputs import LayerInputs
 from ansatz.features.matching import match, shuffle
 from ansatz.features.matrix import FeatureMatrix
+from ansatz.features.resizing import resized
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
 from ansatz.initializers.unit_variance import unit_variance_
 from ansatz.networks.layers import conv_layers, patch_shape
@@ -30,6 +31,7 @@ def initialize(
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None = None,
     scaling: str = "trace",
     layers: Mapping[str, str] | None = None,
+    resize: str = "none",
     images: Images | None = None,
 ) -> None:
     """Fill the weights of all convolutions of a network in place, and set their biases to 0.
@@ -53,6 +55,9 @@ def initialize(
         One of `ansatz.initializers.scaling.COVARIANCE_SCALINGS`.
     layers : mapping of str to str, optional
         Layer -> layer of the source to draw from, where `ansatz.features.matching.match` cannot decide.
+    resize : {"none", "spatial", "channels"}
+        What may differ between the patches of a layer and those of the layer that it draws from: rows and columns, or
+        channels. The feature matrix is then `ansatz.features.resizing.resized`.
     images : Images, optional
         The training images, required by initializers that need images, and read by no others. Layers are filled in
         their order, so that each sees what the layers before it make of a batch.
@@ -66,7 +71,9 @@ def initialize(
     if name is None:
         return
     initializer = find("initializer", name)
-    covariances = _covariances(initializer, conv_layers(network), matrices, scaling, layers, seed)
+    covariances = _covariances(
+        initializer, conv_layers(network), matrices, scaling=scaling, layers=layers, resize=resize, seed=seed
+    )
     if (unit_variance or initializer.declared.get("needs_images")) and images is None:
         needing = "unit_variance" if unit_variance else name
         raise UserError(f"initializer: {needing} needs a batch of training images, but there are none")
@@ -93,8 +100,10 @@ def _covariances(
     initializer: Registered,
     convolutions: Mapping[str, nn.Conv2d],
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None,
+    *,
     scaling: str,
     layers: Mapping[str, str] | None,
+    resize: str,
     seed: int,
 ) -> dict[str, FeatureMatrix]:
     """Return the covariance of each layer's filters; nothing if the initializer needs none."""
@@ -106,13 +115,17 @@ def _covariances(
     by_layer = matrices[kind]
     patches = {layer: patch_shape(conv) for layer, conv in convolutions.items()}
     shapes = {layer: matrix.shape for layer, matrix in by_layer.items()}
-    matched, covariances = match(patches, shapes, layers), {}
+    matched = {layer: chosen.layer for layer, chosen in match(patches, shapes, layers, resize).items()}
+    covariances = {}
     if initializer.declared["shuffled"]:
         matched = shuffle(matched, shapes, seed)
     for layer, source_layer in matched.items():
         matrix = by_layer[source_layer]
         if not bool((matrix.trace() > 0).all()):
             raise UserError(f"source: the {kind} of layer {source_layer} is zero; filters cannot be drawn from it")
+        if not initializer.declared["scale"] and matrix.shape[0] != patches[layer][0]:
+            raise UserError(f"initializer: {initializer.name} takes filters, which resize: channels cannot make")
+        matrix = resized(matrix, patches[layer])
         scale, fan_in = initializer.declared["scale"], math.prod(patches[layer])
         if scale:
             matrix = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ansatz.errors import UserError, suggesting
 from ansatz.networks.evaluation import smallest_side
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.layers import conv_layers, patch_shape
 from ansatz.registry import TIMM, definitions, find
 from ansatz.seeds import derive_seed
 
@@ -44,7 +44,12 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
 
 
 def layer_names(name: str, **options: Any) -> list[str]:
-    """Return the names of a network's convolutions, in the network's order, without allocating its parameters.
+    """Return the names of a network's convolutions; parameters and errors are those of `patch_shapes`."""
+    return list(patch_shapes(name, **options))
+
+
+def patch_shapes(name: str, **options: Any) -> dict[str, tuple[int, int, int]]:
+    """Return the shape of each convolution's patches, in the network's order, without allocating its parameters.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ def layer_names(name: str, **options: Any) -> list[str]:
         As for `build`.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return list(conv_layers(_construct(name, 2, **options)))
+        return {layer: patch_shape(conv) for layer, conv in conv_layers(_construct(name, 2, **options)).items()}
 
 
 def smallest_image(name: str, **options: Any) -> int | None:

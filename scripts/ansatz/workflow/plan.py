@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Alignment, Cases, Extraction, MachineRun, Options, Training, Tuning
+from ansatz.workflow.closure import definitions
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.published import published_datasets
@@ -310,6 +311,18 @@ class Plan(Settings):
             return -(-total // 10**6)
 
         return value
+
+    def source_files(self) -> dict[str, str]:
+        """Return the sources that initializers of the study draw from: by name, the file that its first seed reads."""
+        study = self.configuration.initialization
+        if study is None:
+            return {}
+        drawn = {self.configuration.source_of(each): each for each in study.initializers}
+        return {name: self.initializer_of(each, study.seeds[0])["features"] for name, each in drawn.items() if name}
+
+    def definitions_of_network(self, script: str) -> list[str]:
+        """Return the file that defines the network of the study, for a script that builds it."""
+        return definitions(script, [("network", self.network_of(None).name)])
 
     @property
     def keeps_weights(self) -> bool:

@@ -69,6 +69,12 @@ class Settings:
         """Return the parameters of a training."""
         return section.model_dump() | {"precision": self.configuration.precision}
 
+    @property
+    def matching(self) -> Options:
+        """How layers are matched with those of a source, as `ansatz.features.matching.match` takes it."""
+        study = self.configuration.initialization
+        return {"layers": study.layers, "resize": study.resize} if study else {}
+
     def split_of(self, run_seed: int | None) -> Options:
         """Return the seed that divides training and validation images; None for the division in the file."""
         study = self.configuration.initialization
@@ -84,7 +90,7 @@ class Settings:
             source = self.configuration.sources[name]
             place = source_place(name, run_seed if run_seed in self.own_seeds(source) else None)
             features = source.features.path if source.features else f"{self.results}/{place}/features.h5"
-            covariance = {"scaling": self.protocol.scaling, "layers": study.layers} if study else {}
+            covariance = self.matching | {"scaling": self.protocol.scaling} if study else {}
         return {
             "initializer": {
                 "name": choice.name,

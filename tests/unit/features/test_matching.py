@@ -10,18 +10,30 @@ from ansatz.errors import UserError
 from ansatz.features.matching import match, shuffle
 
 
+def layers_of(matched):
+    return {layer: chosen.layer for layer, chosen in matched.items()}
+
+
 def test_layers_of_equal_sequences_match_in_order():
-    assert match({"a": (3, 3, 3), "b": (3, 3, 3)}, {"x": (3, 3, 3), "y": (3, 3, 3)}) == {"a": "x", "b": "y"}
+    matched = match({"a": (3, 3, 3), "b": (3, 3, 3)}, {"x": (3, 3, 3), "y": (3, 3, 3)})
+    assert matched == {"a": ("x", "order"), "b": ("y", "order")}
+
+
+def test_layers_match_by_name_where_several_fit():
+    source = {"a": (3, 3, 3), "x": (3, 3, 3), "c": (8, 3, 3), "d": (9, 1, 1)}
+    matched = match({"a": (3, 3, 3), "b": (8, 3, 3), "c": (9, 1, 1)}, source, {"b": "c"})
+    assert matched == {"a": ("a", "name"), "b": ("c", "layers"), "c": ("d", "shape")}
 
 
 def test_layers_match_by_patch_where_that_is_unambiguous():
     source = {"x": (8, 3, 3), "y": (3, 3, 3), "z": (9, 1, 1)}
-    assert match({"a": (3, 3, 3), "b": (8, 3, 3), "c": (8, 3, 3)}, source) == {"a": "y", "b": "x", "c": "x"}
+    matched = match({"a": (3, 3, 3), "b": (8, 3, 3), "c": (8, 3, 3)}, source)
+    assert layers_of(matched) == {"a": "y", "b": "x", "c": "x"}
 
 
 def test_a_choice_of_layers_decides():
     twins = {"x": (3, 3, 3), "y": (3, 3, 3), "z": (4, 1, 1)}
-    assert match({"a": (3, 3, 3), "b": (4, 1, 1)}, twins, {"a": "y"}) == {"a": "y", "b": "z"}
+    assert layers_of(match({"a": (3, 3, 3), "b": (4, 1, 1)}, twins, {"a": "y"})) == {"a": "y", "b": "z"}
     for layers in ({"a": "z"}, {"a": "w"}, {"c": "x"}):
         with pytest.raises(
             UserError, match=r"layers: \w cannot take \w; the network has a 3x3x3.* the source has x 3x3x3"

@@ -10,7 +10,8 @@ from torch import nn
 from ansatz import registry
 from ansatz.data.batches import Images, Tensors, on_device
 from ansatz.errors import UserError
-from ansatz.features.matrix import FeatureMatrix
+from ansatz.features.matrix import FeatureMatrix, nfm
+from ansatz.features.resizing import resized
 from ansatz.files.dataset import Dataset, Part
 from ansatz.initializers.initialize import initialize
 from ansatz.initializers.scaling import COVARIANCE_SCALINGS
@@ -184,3 +185,21 @@ def test_a_zero_feature_matrix_is_refused():
     zero = FeatureMatrix(torch.zeros(1, 2, 1), (1, 1, 1))
     with pytest.raises(UserError, match="the agop of layer 0 is zero"):
         initialize(nn.Sequential(nn.Conv2d(1, 1, 1)), "agop", seed=0, matrices={"agop": {"0": zero}})
+
+
+def test_filters_of_another_kernel_size_are_drawn_where_that_is_chosen():
+    source = nfm(nn.Sequential(nn.Conv2d(2, 3, 5)))["0"]
+    network = nn.Sequential(nn.Conv2d(2, 4000, 3))
+    with pytest.raises(UserError, match="layer 0 with patches 2x3x3 has no counterpart"):
+        initialize(network, "nfm", seed=0, matrices={"nfm": {"0": source}})
+    initialize(network, "nfm", seed=0, matrices={"nfm": {"0": source}}, resize="spatial")
+    filters = network[0].weight.detach().flatten(1)  # (4000, patch)
+    expected = resized(source, (2, 3, 3))
+    expected = expected.scaled(1 / expected.trace()).dense()[0]
+    assert (filters.mT @ filters / 4000 - expected).norm() < 0.1 * expected.norm()
+
+
+def test_copied_filters_have_the_sources_channels():
+    source = nfm(nn.Sequential(nn.Conv2d(2, 8, 3)))
+    with pytest.raises(UserError, match="initializer: weights takes filters, which resize: channels cannot make"):
+        initialize(nn.Sequential(nn.Conv2d(4, 8, 3)), "weights", seed=0, matrices={"nfm": source}, resize="channels")

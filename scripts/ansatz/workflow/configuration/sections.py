@@ -110,6 +110,12 @@ class Initialization(Section):
         description="ansatz is ours; released is that of the published study's code: a head of 1000 outputs, another "
         "scale of covariances, and an AGOP of 11 images and 10 logits.",
     )
+    resize: Annotated[Literal["none", "spatial", "channels"], OneOf()] = Field(
+        "none",
+        description="What may differ between the patches of a layer and those of the layer of the source that it draws "
+        "from: nothing; rows and columns, over which filters are interpolated; or channels, which are then independent "
+        "of each other, with the source's mean covariance over rows and columns.",
+    )
     layers: dict[str, Text] = Field(
         {},
         description="Layer of the network: layer of the source that it draws from, where the shapes of patches do not "
