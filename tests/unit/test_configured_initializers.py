@@ -3,11 +3,14 @@
 import jsonschema
 import pytest
 
+from ansatz import registry
 from ansatz.workflow.configuration.documentation import json_schema
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.plan import Plan
-from configurations import CHECKPOINT, TRAIN, configuration, kernels, refusal, study
+from configurations import CHECKPOINT, TRAIN, configuration, evolution, kernels, refusal, study
 
+CONVOLUTIONS = {"checkpoint": {"path": CHECKPOINT["checkpoint"]["path"]}}  # without images, and so without an AGOP
+SEVERAL = {"sources": {"a": TRAIN, "own": CHECKPOINT, "bare": CONVOLUTIONS}}
 FIRST = "config.initialization.initializers.0: "
 MISTAKES = {
     "unknown scale": (
@@ -37,6 +40,51 @@ MISTAKES = {
     "initial weights of another source": (
         {"sources": {"mine": TRAIN, "own": CHECKPOINT}} | study(initializers=["nfm_centred@own+lsuv"]),
         f"{FIRST}'nfm_centred@own+lsuv' subtracts the initial weights of its source, but those of own are unknown",
+    ),
+    "every source of what draws from none": (
+        SEVERAL | study(initializers=["normal@*"]),
+        f"{FIRST}'normal@*' does not fit; normal draws from no feature matrices, and so from no source",
+    ),
+    "more than every source": (SEVERAL | study(initializers=["nfm@**"]), f"{FIRST}'nfm@**': the source '**' is none"),
+    "every source where there is none": (
+        {"sources": {}} | study(initializers=["nfm@*"]),
+        f"{FIRST}'nfm@*' has nothing to draw from; no source has an NFM",
+    ),
+    "every source without images": (
+        {"sources": {"bare": CONVOLUTIONS}} | study(initializers=[{"agop@*": {}}]),
+        f"{FIRST}'agop@*' has nothing to draw from; no source has an AGOP, which takes a dataset",
+    ),
+    "every source without initial weights": (
+        {"sources": {"own": CHECKPOINT}} | study(initializers=["nfm_centred@*+lsuv"]),
+        f"{FIRST}'nfm_centred@*+lsuv' has nothing to draw from; no source has known initial weights, as the kind train",
+    ),
+    "every source and one of them": (
+        SEVERAL | study(initializers=["nfm@*", "nfm@own"]),
+        "config.initialization.initializers: nfm@own is listed twice",
+    ),
+    "every source twice": (
+        SEVERAL | study(initializers=["nfm@*", {"nfm@*": {}}]),
+        "config.initialization.initializers: nfm@a is listed twice",
+    ),
+    "every source for the baseline": (
+        SEVERAL | study(initializers=["nfm@*"], baseline="nfm@*"),
+        "config.initialization.baseline: 'nfm@*' is none of nfm@a, nfm@own, nfm@bare",
+    ),
+    "every source for a source": (
+        {"sources": {"a": TRAIN, "b": {"train": TRAIN["train"] | {"initializer": "nfm@*"}}}},
+        "config.sources.b.train.initializer: 'nfm@*' is one initializer for each source; name one of a, b after @",
+    ),
+    "every source for one network": (
+        evolution(initializer="nfm@*"),
+        "config.evolution.a.initializer: 'nfm@*' is one initializer for each source; name one of mine after @",
+    ),
+    "a mistake behind every source": (
+        SEVERAL | study(initializers=["nfm@*", "nmf"]),
+        "config.initialization.initializers.1: 'nmf' is none of ",
+    ),
+    "every source of sources with a mistake": (
+        {"sources": {"a": 3}} | study(initializers=["nfm@*"]),
+        "config.sources.a: 3 is not a mapping of keys to values",
     ),
 }
 
@@ -71,6 +119,32 @@ def test_any_initializer_can_be_scaled_with_one_spelling_in_labels():
     assert runs[1].definitions == runs_of("nfm")[1][0].definitions
 
 
+def test_an_initializer_of_every_source_is_one_for_each_that_has_what_it_needs():
+    """In the order of the sources, and as if they had been written so."""
+    written = ["normal", "kaiming_nfm@*", "agop@*+lsuv", {"nfm_centred@*": {}}]
+    concrete = ["normal", *(f"kaiming_nfm@{name}" for name in SEVERAL["sources"])]
+    concrete += ["agop@a+lsuv", "agop@own+lsuv", "nfm_centred@a"]
+    loaded = load(configuration(**SEVERAL, **study(initializers=written)))
+    assert loaded == load(configuration(**SEVERAL, **study(initializers=concrete)))
+    assert loaded.as_configured()["initialization"]["initializers"] == concrete
+    overrides = {"initializers": ["nfm@*"], "baseline": "nfm@own"}
+    overridden = load(configuration(**SEVERAL), overrides=overrides).initialization
+    assert [choice.label for choice in overridden.initializers] == ["nfm@a", "nfm@own", "nfm@bare"]
+
+
+def test_options_stay_with_an_initializer_of_every_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_PLUGINS", [])
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from ansatz.registry import initializer\n@initializer(needs='nfm')\n"
+        "def mixed(weight, generator, covariance, *, share: float = 0.5):\n    'Mixed.'\n"
+    )
+    loaded = load(configuration(**SEVERAL, plugins=[str(plugin)], **study(initializers=[{"mixed@*": {"share": 1}}])))
+    choices = loaded.initialization.initializers
+    assert [choice.label for choice in choices] == ["mixed@a_share-1", "mixed@own_share-1", "mixed@bare_share-1"]
+    assert [choice.options for choice in choices] == [{"share": 1}] * 3
+
+
 def test_editors_know_what_follows_a_name():
     schema = jsonschema.Draft202012Validator(json_schema())
     for choice, fits in [
@@ -78,6 +152,10 @@ def test_editors_know_what_follows_a_name():
         ("nfm@mine+lsuv", True),
         ({"normal+lsuv": {"std": 0.1}}, True),
         ({"nfm@mine+lsuv": {}}, True),
+        ("nfm@*", True),
+        ({"nfm@*+lsuv": {}}, True),
+        ("normal@*", False),
+        ("nfm@mine*", False),
         ("nfm+lsvu", False),
         ("normal@mine+lsuv", False),
     ]:

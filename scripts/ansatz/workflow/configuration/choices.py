@@ -20,6 +20,7 @@ from ansatz.workflow.configuration.mistakes import at, mistake, none_of, shown, 
 from ansatz.workflow.configuration.types import STRICT
 
 EXAMPLES = {"initializer": "{normal: {std: 0.02}}", "machine": "{convrfm: {iterations: 3}}"}
+EVERY = "*"  # stands for every source: nfm@*
 LONGEST = 200  # characters of a label; file systems take 255 bytes, and files add to it
 UNFIT = re.compile(r"[^A-Za-z0-9_.,+-]+")  # characters that are not used in paths
 
@@ -31,7 +32,8 @@ class Choice(BaseModel):
     ----------
     kind, name : str
     source : str or None
-        The source that an initializer draws from, where it is named: ``nfm@imagenet``.
+        The source that an initializer draws from, where it is named: ``nfm@imagenet``. `EVERY` is one for each source,
+        which `expanding` replaces.
     unit_variance : bool
         Whether an initializer's filters are scaled to outputs of variance 1: ``nfm+lsuv``.
     options : dict of str to Any
@@ -65,6 +67,10 @@ class Choice(BaseModel):
     def needs(self) -> str | None:
         """The feature matrix that an initializer draws from."""
         return self.definition.declared.get("needs")
+
+    def drawing_from(self, source: str | None) -> "Choice":
+        """Return the same initializer with another source, or with none that is named."""
+        return self.model_copy(update={"source": source})
 
     def __str__(self) -> str:
         return self.label

@@ -7,6 +7,7 @@ from typing import Any
 from ansatz import registry
 from ansatz.declarations import REQUIRED, Definition, Option
 from ansatz.workflow.configuration import options
+from ansatz.workflow.configuration.choices import EVERY
 from ansatz.workflow.configuration.model import Configuration
 
 CHOICES = {"initializer": "Initializer", "machine": "Machine"}  # kind -> its name among the definitions
@@ -68,7 +69,7 @@ def _choice(kind: str) -> dict[str, Any]:
     if kind == "initializer":
         from_source = [name for name, definition in registered.items() if definition.declared.get("needs")]
         scaled = re.escape(registry.LSUV)
-        source = rf"({'|'.join(from_source)})@[A-Za-z0-9][A-Za-z0-9_-]*({scaled})?"
+        source = rf"({'|'.join(from_source)})@({re.escape(EVERY)}|[A-Za-z0-9][A-Za-z0-9_-]*)({scaled})?"
         pattern = rf"^({source}|({'|'.join(registered)}){scaled})$"
         names.append({"type": "string", "pattern": pattern})
         mapping["patternProperties"] = {pattern: {"type": ["object", "null"]}}

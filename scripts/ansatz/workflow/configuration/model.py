@@ -1,9 +1,9 @@
 """The configuration as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ansatz import registry
 from ansatz.data.conventions import PHOTOGRAPHS
@@ -11,6 +11,7 @@ from ansatz.errors import nearest
 from ansatz.training.config import Precision
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.datasets import DatasetOptions
+from ansatz.workflow.configuration.expanding import expanded
 from ansatz.workflow.configuration.kernels import KernelExperiment
 from ansatz.workflow.configuration.mistakes import joined, mistake, unknown_key
 from ansatz.workflow.configuration.sections import (
@@ -140,6 +141,13 @@ class Configuration(Section):
         if "initialization" in value and value["initialization"] is None:
             value["initialization"] = {}  # all of its defaults
         return value
+
+    @field_validator("initialization", mode="before")
+    @classmethod
+    def _draw_from_every_source(cls, study: Any, info: ValidationInfo) -> Any:
+        if isinstance(study, Mapping) and "initializers" in study and "sources" in info.data:
+            return {**study, "initializers": expanded(study["initializers"], info.data["sources"])}
+        return study  # or sources have a mistake, which is reported
 
     @model_validator(mode="after")
     def _check_sections(self) -> "Configuration":

@@ -167,6 +167,7 @@ class Source(Sparse):
         return dataset
 
     @property
-    def lacks_agop(self) -> bool:
-        """Whether it has an NFM alone; of a file of feature matrices, this shows when it is read."""
-        return not self.features and self.dataset is None
+    def matrices(self) -> list[str]:
+        """The feature matrices that initializers may need, and that it has; of a file, it is known when it is read."""
+        has = {"nfm": True, "agop": self.dataset, "centred_nfm": self.train}
+        return [kind for kind, known in has.items() if known or self.features]

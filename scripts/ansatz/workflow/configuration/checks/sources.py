@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from ansatz.workflow.configuration.choices import Choice
+from ansatz.workflow.configuration.choices import EVERY, Choice
 from ansatz.workflow.configuration.mistakes import joined, none_of
 from ansatz.workflow.configuration.model import Configuration
+
+MISSING = {
+    "agop": "draws from AGOP, which is averaged over images, but sources.{source} has no dataset; give one",
+    "centred_nfm": "subtracts the initial weights of its source, but those of {source} are unknown; use a source of "
+    "the kind train",
+}  # the feature matrix that an initializer needs -> why its source does not have it
 
 
 def wrong_sources(configuration: Configuration) -> Iterator[str]:
@@ -20,21 +26,15 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
                 f"sources: missing, but {choice.name} in {key} draws from feature matrices; add a source, such as "
                 "mine: {train: {dataset: digits}}, {torchvision: ...}, {checkpoint: ...} or {features: ...}"
             )
+        elif choice.source == EVERY:
+            yield f"{key}: {choice.key!r} is one initializer for each source; name one of {', '.join(names)} after @"
         elif choice.source and choice.source not in names:
             yield f"{key}: {choice.key!r}: the source {none_of(choice.source, names)}"
         elif not choice.source and len(names) > 1:
-            written = joined((choice.model_copy(update={"source": name}).key for name in names), "or")
+            written = joined((choice.drawing_from(name).key for name in names), "or")
             yield f"{key}: {choice.key!r} may draw from several sources; write {written}"
-        elif choice.needs == "agop" and configuration.sources[name := choice.source or names[0]].lacks_agop:
-            yield (
-                f"{key}: {choice.key!r} draws from AGOP, which is averaged over images, but sources.{name} has no "
-                "dataset; give one"
-            )
-        elif choice.needs == "centred_nfm" and not configuration.sources[name := choice.source or names[0]].train:
-            yield (
-                f"{key}: {choice.key!r} subtracts the initial weights of its source, but those of {name} are unknown; "
-                "use a source of the kind train"
-            )
+        elif choice.needs not in configuration.sources[name := choice.source or names[0]].matrices:
+            yield f"{key}: {choice.key!r} {MISSING[choice.needs].format(source=name)}"
     yield from _missing_runs(configuration)
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
@@ -57,7 +57,7 @@ def _initializers(configuration: Configuration) -> Iterator[tuple[str, Choice]]:
 def _same_source(configuration: Configuration) -> Iterator[str]:
     choices = configuration.initialization.initializers if configuration.initialization else []
     if len(configuration.sources) == 1:
-        labels = [choice.model_copy(update={"source": None}).label for choice in choices]
+        labels = [choice.drawing_from(None).label for choice in choices]
         for position, label in enumerate(labels):
             if label in labels[:position]:
                 first = choices[labels.index(label)]
