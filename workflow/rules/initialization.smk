@@ -1,6 +1,6 @@
 """
-Needs: the runs of the study. Makes: tidy.csv, resources.csv, the tables of accuracies and of the speed of learning, and
-figures over epochs and of the comparison.
+Needs: the runs of the study. Makes: tidy.csv, resources.csv, the tables of accuracies, of the speed of learning and of
+sources and datasets, and figures over epochs and of the comparison.
 """
 
 STUDY = f"{RESULTS}/initialization"
@@ -77,11 +77,32 @@ rule tabulate_speed:
         "../../scripts/tabulate_speed.py"
 
 
+rule tabulate_transfer:
+    input:
+        table=rules.tabulate_initialization.output.csv,
+        speed=rules.tabulate_speed.output.csv,
+        library=library("tabulate_transfer.py"),
+    output:
+        csv=f"{STUDY}/transfer.csv",
+        markdown=f"{STUDY}/transfer.md",
+    log:
+        f"{LOGS}/tabulate_transfer.log",
+    conda:
+        TABLES
+    params:
+        drawn=PLAN.drawn_from_several,
+    message:
+        "Make the table of sources and datasets"
+    script:
+        "../../scripts/tabulate_transfer.py"
+
+
 DRAWN_FROM = {
     "differences": rules.tabulate_initialization.output.csv,
     "speed": rules.tabulate_speed.output.csv,
     "activations": rules.gather_activations.output.activations,
     **({"learning_rates": rules.gather_tuning.output.tuning} if TUNINGS else {}),
+    **({"transfer": rules.tabulate_transfer.output.csv} if PLAN.drawn_from_several else {}),
 }  # figure -> its table
 
 
@@ -142,6 +163,7 @@ rule initialization:
         rules.gather_runs.output,
         rules.tabulate_initialization.output,
         rules.tabulate_speed.output,
+        rules.tabulate_transfer.output if PLAN.drawn_from_several else [],
         expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),
         expand(rules.match_layers.output, source=SOURCE_FILES),

@@ -60,7 +60,14 @@ SCORES = (
     *("train", "test"),  # numbers of images
     "seconds",  # to fit the whole machine
 )
-NAMES = ("experiment", "dataset", "machine", "initializer")  # chosen by users: "NA" and "007" are text
+NAMES = (
+    "experiment",
+    "dataset",
+    "machine",
+    "initializer",
+    "kind",
+    "source",
+)  # chosen by users: "NA" and "007" are text
 
 
 def metrics_columns(columns: Iterable[str] = ()) -> list[str]:

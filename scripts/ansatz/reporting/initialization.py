@@ -1,6 +1,7 @@
 """Summaries and tables of the initialization study."""
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,15 +56,34 @@ def summarize(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
             for name, column in (("validation", "best_validation_accuracy"), ("test", "test_accuracy")):
                 values = own_finished[column].astype(float)
                 row |= {f"{name}_mean": values.mean(), f"{name}_std": values.std(ddof=1)}
-            differences = accuracy[initializer].sub(accuracy[baseline]).dropna().to_numpy()
-            if initializer == baseline:
-                differences = differences[:0]
-            low, high = mean_interval(differences)
-            difference = differences.mean() if len(differences) else np.nan
-            row |= {"difference": difference, "difference_low": low, "difference_high": high}
-            rows.append(row | {"baseline": baseline, "p": mean_p_value(differences), "p_best": p_best[initializer]})
+            rows.append(row | compare(accuracy, initializer, baseline) | {"p_best": p_best[initializer]})
     summary = pd.DataFrame(rows)
     return summary.assign(p=holm(summary.p.to_numpy()))
+
+
+def compare(values: pd.DataFrame, initializer: str, baseline: str) -> dict[str, Any]:
+    """Compare an initializer with the baseline, in pairs.
+
+    Parameters
+    ----------
+    values : DataFrame
+        (seeds, initializers); NaN where a run diverged.
+    initializer, baseline : str
+
+    Returns
+    -------
+    dict
+        The mean ``difference`` over the seeds for which both have a value, its 95 % interval (Student's t),
+        ``difference_low`` and ``difference_high``, the ``baseline``, and the p-value of the two-sided paired t test,
+        ``p``; NaN where there are too few seeds, and for the baseline itself.
+    """
+    differences = values[initializer].sub(values[baseline]).dropna().to_numpy()
+    if initializer == baseline:
+        differences = differences[:0]
+    low, high = mean_interval(differences)
+    mean = differences.mean() if len(differences) else np.nan
+    interval = {"difference": mean, "difference_low": low, "difference_high": high}
+    return interval | {"baseline": baseline, "p": mean_p_value(differences)}
 
 
 def _p_best(accuracy: pd.DataFrame) -> pd.Series:

@@ -1,5 +1,6 @@
 """From the configuration to the cases that it asks for."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any, cast
@@ -341,6 +342,25 @@ class Plan(Settings):
         """The initializer of the study that the others are compared with."""
         study = self.configuration.initialization
         return study.baseline if study else None
+
+    @property
+    def drawn_from_several(self) -> dict[str, Options]:
+        """The initializers of the study that draw from several sources, one by one.
+
+        Label -> ``kind``, the label without its source; ``source``; and ``seen``, that source's dataset, if it has one.
+        """
+        study, sources = self.configuration.initialization, self.configuration.sources
+        drawn: dict[str, Options] = {
+            choice.label: {
+                "kind": choice.drawing_from(None).label,
+                "source": choice.source,
+                "seen": sources[choice.source].dataset,
+            }
+            for choice in (study.initializers if study else ())
+            if choice.source
+        }
+        count = Counter(origin["kind"] for origin in drawn.values())
+        return {label: origin for label, origin in drawn.items() if count[origin["kind"]] > 1}
 
     @property
     def as_published(self) -> list[str]:

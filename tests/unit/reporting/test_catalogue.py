@@ -11,7 +11,7 @@ from ansatz.reporting.figures.catalogue import figures_of, names
 from real_data import ROOT
 
 
-@pytest.mark.parametrize("module", ["curves", "comparison", "alignment", "evolution", "machines"])
+@pytest.mark.parametrize("module", ["curves", "comparison", "transfer", "alignment", "evolution", "machines"])
 def test_names_are_those_of_the_registered_functions(module):
     imported = import_module(f"ansatz.reporting.figures.{module}")
     assert names(module) == list(figures_of(imported.__name__))

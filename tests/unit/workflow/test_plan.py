@@ -82,6 +82,19 @@ def test_a_chain_of_sources_stays_with_one_seed():
     assert source.features_file == "results/test/sources/first/seed0/features.h5"
 
 
+def test_initializers_that_draw_from_several_sources_are_known_by_kind_and_source():
+    train = {"train": {"dataset": "digits", "training": {"batch_size": 16}}}
+    imagenet = {"torchvision": {"weights": "VGG11_Weights.IMAGENET1K_V1"}}  # alone, without images
+    study = STUDY | {"initializers": ["kaiming_uniform", "nfm@*+lsuv", "agop@*", "kaiming_nfm@mine"]}
+    sources = {"mine": train, "imagenet": imagenet}
+    plan = Plan(load(configuration(sources=sources, initialization=study), thorough=False), "results/test")
+    assert plan.drawn_from_several == {
+        "nfm@mine+lsuv": {"kind": "nfm+lsuv", "source": "mine", "seen": "digits"},
+        "nfm@imagenet+lsuv": {"kind": "nfm+lsuv", "source": "imagenet", "seen": None},
+    }
+    assert planned().drawn_from_several == {}
+
+
 def test_the_released_protocol_sets_head_scale_and_extraction():
     plan = planned(protocol="released")
     run, extraction = plan.trainings["initialization/runs/digits/nfm/seed3"], plan.extractions["sources/mine/features"]
