@@ -1,12 +1,14 @@
 """How similar two feature matrices are: cosine and correlation of their entries."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import torch
 
-from ansatz.features.matrix import FeatureMatrix, shape_text
+from ansatz.features.matrix import FeatureMatrix, Shape, shape_text
+from ansatz.files.features import OF_SOURCES
 from ansatz.files.tables import COMPARED
 
 
@@ -64,6 +66,36 @@ def compare(
             row[f"cosine_{a}_{b}"] = cosine(matrices[a], matrices[b])
         rows.append(row)
     return rows
+
+
+def compare_sources(
+    sources: Mapping[str, Mapping[str, Mapping[str, FeatureMatrix]]],
+) -> Iterator[dict[str, Any]]:
+    """Compare the feature matrices of sources in pairs, layer by layer.
+
+    Parameters
+    ----------
+    sources : mapping
+        ``sources[name]["nfm" | "agop"][layer]``.
+
+    Yields
+    ------
+    dict
+        A row per pair, kind and layer, with the columns of `ansatz.files.tables.SOURCES_COMPARED`; ``layer`` is that of
+        ``source``. Two sources are compared if their layers have the same groups and patch shapes, in the same order.
+    """
+    for (source, own), (other, others) in combinations(sources.items(), 2):
+        for kind in OF_SOURCES:
+            pair = own.get(kind, {}), others.get(kind, {})
+            if _geometry(pair[0]) == _geometry(pair[1]):
+                for (layer, a), b in zip(pair[0].items(), pair[1].values(), strict=True):
+                    row = {"source": source, "other": other, "kind": kind, "layer": layer}
+                    yield row | {"correlation": correlation(a, b)}
+
+
+def _geometry(matrices: Mapping[str, FeatureMatrix]) -> list[tuple[int, Shape]]:
+    """Return the groups and the patch shape of each layer, in order."""
+    return [(len(matrix.factor), matrix.shape) for matrix in matrices.values()]
 
 
 def _inner(a: FeatureMatrix, b: FeatureMatrix) -> float:

@@ -51,6 +51,26 @@ class FeatureMatrix:
         """Return the trace of each group's matrix, (groups,)."""
         return self.factor.square().sum((1, 2))
 
+    def eigenvalues(self) -> torch.Tensor:
+        """Return the eigenvalues of each group's matrix, descending: float64 (groups, min(rank, patch)).
+
+        They are the squares of the factor's singular values. All others are zero.
+        """
+        return torch.linalg.svdvals(self.factor.double()).square()
+
+    def effective_rank(self) -> torch.Tensor:
+        """Return the effective rank of each group's matrix: float64 (groups,).
+
+        It is ``exp(-Σ p log p)`` of the eigenvalues p at sum 1: k if k of them are equal and all others zero, and less
+        the less equal they are. NaN where the matrix is zero.
+
+        References
+        ----------
+        Roy and Vetterli (2007). The effective rank: a measure of effective dimensionality. EUSIPCO, 606-610.
+        """
+        values = self.eigenvalues()
+        return torch.special.entr(values / values.sum(1, keepdim=True)).sum(1).exp()
+
     def scaled(self, by: float | torch.Tensor) -> "FeatureMatrix":
         """Return ``by * M``, with `by` at least 0: a number, or a value per group (groups,)."""
         root = torch.as_tensor(by, dtype=self.factor.dtype, device=self.factor.device).sqrt()

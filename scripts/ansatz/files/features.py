@@ -14,6 +14,7 @@ KINDS = (
     "agop",  # of whole networks
     "centred_nfm",  # of networks whose initial weights are known
 )
+OF_SOURCES = ("nfm", "agop")  # kinds that are described and compared for each source
 
 
 @dataclass(frozen=True)

@@ -54,20 +54,21 @@ ALIGNMENT = (
     *("layer", "shape", "standard_error"),
     *(f"{measure}_{a}_{b}" for a, b in COMPARED for measure in ("correlation", "cosine")),
 )
+SPECTRA = (
+    *("source", "kind", "layer", "shape"),  # shape: of the layer's patches
+    "effective_rank",
+    "index",  # from 1
+    "eigenvalue",  # the largest but index - 1, as a share of the trace
+)
+SOURCES_COMPARED = ("source", "other", "kind", "layer", "correlation")
 SCORES = (
     *("experiment", "dataset", "noise", "machine", "seed"),
     *("layers", "accuracy"),  # the accuracy with only the first `layers` layers that learn features
     *("train", "test"),  # numbers of images
     "seconds",  # to fit the whole machine
 )
-NAMES = (
-    "experiment",
-    "dataset",
-    "machine",
-    "initializer",
-    "kind",
-    "source",
-)  # chosen by users: "NA" and "007" are text
+# Chosen by users: "NA" and "007" are text.
+NAMES = ("experiment", "dataset", "machine", "initializer", "kind", "source", "other", "chain", "layer")
 
 
 def metrics_columns(columns: Iterable[str] = ()) -> list[str]:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ansatz.features.agop import agop
-from ansatz.features.alignment import compare, correlation, cosine
+from ansatz.features.alignment import compare, compare_sources, correlation, cosine
 from ansatz.features.matrix import FeatureMatrix, nfm
-from ansatz.files.tables import COMPARED
+from ansatz.files.tables import COMPARED, SOURCES_COMPARED
 from drawn_networks import drawn_matrix, sizes_of_matrices
 
 
@@ -95,3 +95,33 @@ def test_what_is_compared_is_what_dense_matrices_give():
             assert row[f"correlation_{a}_{b}"] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
             cosine_of_both = x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             assert row[f"cosine_{a}_{b}"] == pytest.approx(cosine_of_both, abs=1e-10)
+
+
+def test_sources_are_compared_in_pairs_layer_by_layer():
+    """By order, whatever layers are called; AGOP only where both have it."""
+
+    def source(seed, names, **kinds):
+        return {
+            kind: {name: drawn_matrix(1, 3, patch, seed + patch) for name, patch in zip(names, patches, strict=True)}
+            for kind, patches in kinds.items()
+        }
+
+    sources = {
+        "a": source(0, "xy", nfm=[4, 6], agop=[4, 6], centred_nfm=[4, 6]),
+        "b": source(10, "uv", nfm=[4, 6], centred_nfm=[4, 6]),
+        "c": source(20, "xy", nfm=[6, 4], agop=[4, 6]),
+    }
+    rows = list(compare_sources(sources))
+    assert all(tuple(row) == SOURCES_COMPARED for row in rows)
+    assert [tuple(row.values())[:4] for row in rows] == [
+        ("a", "b", "nfm", "x"),
+        ("a", "b", "nfm", "y"),
+        ("a", "c", "agop", "x"),
+        ("a", "c", "agop", "y"),
+    ]
+    assert rows[1]["correlation"] == correlation(sources["a"]["nfm"]["y"], sources["b"]["nfm"]["v"])
+
+
+def test_layers_with_other_groups_are_not_compared():
+    one, two = ({"nfm": {"x": drawn_matrix(groups, 3, 4, 0)}} for groups in (1, 2))
+    assert not list(compare_sources({"one": one, "two": two}))

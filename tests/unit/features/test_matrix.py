@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import entropy
 from torch import nn
 
 from ansatz.features.agop import agop
@@ -67,6 +68,41 @@ def test_a_flat_spectrum_is_a_multiple_of_the_projection_onto_the_range(shape):
     projection = vectors @ torch.diag_embed(kept) @ vectors.mT
     expected = projection * (matrix.trace() / kept.sum(1)).view(-1, 1, 1)
     torch.testing.assert_close(matrix.with_flat_spectrum().dense(), expected, rtol=1e-8, atol=1e-8)
+
+
+@given(sizes_of_matrices)
+def test_eigenvalues_are_those_of_the_dense_matrix(shape):
+    """The largest of them, descending; what is left out is zero."""
+    matrix = drawn_matrix(*shape)
+    values = matrix.eigenvalues()
+    groups, rank, patch = matrix.factor.shape
+    assert values.shape == (groups, min(rank, patch))
+    expected = torch.linalg.eigvalsh(matrix.dense()).flip(1)
+    missing = torch.zeros(groups, patch - values.shape[1], dtype=torch.float64)
+    torch.testing.assert_close(torch.cat([values, missing], 1), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_eigenvalues_of_single_precision_are_computed_in_double():
+    factor = torch.diag(torch.tensor([1.0, 1e-6])).unsqueeze(0)
+    values = FeatureMatrix(factor, (2, 1, 1)).eigenvalues()
+    assert values.dtype == torch.float64
+    torch.testing.assert_close(values, factor.double().diagonal(dim1=1, dim2=2).square(), rtol=1e-12, atol=0)
+
+
+@given(sizes_of_matrices)
+def test_the_effective_rank_is_the_exponential_of_the_entropy(shape):
+    """By SciPy's entropy, which normalises, of the dense matrix's eigenvalues."""
+    matrix = drawn_matrix(*shape)
+    expected = [np.exp(entropy(np.linalg.eigvalsh(dense).clip(0))) for dense in matrix.dense().numpy()]
+    np.testing.assert_allclose(matrix.effective_rank().numpy(), expected, rtol=1e-9)
+
+
+def test_the_effective_rank_counts_equal_eigenvalues_whatever_the_scale():
+    kept = torch.tensor([[1.0, 1, 1, 0], [0, 2, 0, 0]], dtype=torch.float64)
+    matrix = FeatureMatrix(torch.diag_embed(kept), (4, 1, 1))
+    torch.testing.assert_close(matrix.effective_rank(), torch.tensor([3.0, 1.0], dtype=torch.float64))
+    torch.testing.assert_close(matrix.scaled(7).effective_rank(), matrix.effective_rank())
+    assert matrix.scaled(0).effective_rank().isnan().all()
 
 
 def test_a_changed_spectrum_has_no_standard_error():
