@@ -318,8 +318,8 @@ class Plan(Settings):
         study = self.configuration.initialization
         if study is None:
             return {}
-        drawn = {self.configuration.source_of(each): each for each in study.initializers}
-        return {name: self.initializer_of(each, study.seeds[0])["features"] for name, each in drawn.items() if name}
+        names = dict.fromkeys(map(self.configuration.source_of, study.initializers))
+        return {name: self.features_of(name, study.seeds[0]) for name in names if name}
 
     def definitions_of_network(self, script: str) -> list[str]:
         """Return the file that defines the network of the study, for a script that builds it."""

@@ -87,9 +87,7 @@ class Settings:
         name, study = self.configuration.source_of(choice), self.configuration.initialization
         covariance, features = {}, None
         if name:
-            source = self.configuration.sources[name]
-            place = source_place(name, run_seed if run_seed in self.own_seeds(source) else None)
-            features = source.features.path if source.features else f"{self.results}/{place}/features.h5"
+            features = self.features_of(name, run_seed)
             covariance = self.matching | {"scaling": self.protocol.scaling} if study else {}
         return {
             "initializer": {
@@ -100,6 +98,14 @@ class Settings:
             },
             "features": features,
         }
+
+    def features_of(self, name: str, run_seed: int | None) -> str:
+        """Return the file of the source that runs with this seed draw from: one of their own, or the shared one."""
+        source = self.configuration.sources[name]
+        if source.features:
+            return source.features.path
+        place = source_place(name, run_seed if run_seed in self.own_seeds(source) else None)
+        return f"{self.results}/{place}/features.h5"
 
     def own_seeds(self, source: Source) -> list[int]:
         """Return the seeds for which a source is made anew; convolutions alone, and runs, are always the same."""

@@ -119,6 +119,22 @@ class Configuration(Section):
             return None
         return initializer.source or next(iter(self.sources))
 
+    def origin_of(self, source: str) -> str | None:
+        """Return the name of the source that a source starts from, if it starts from one."""
+        of, study = self.sources[source], self.initialization
+        if of.train:
+            return self.source_of(of.train.initializer)
+        compared = {choice.label: choice for choice in study.initializers} if study else {}
+        return self.source_of(compared.get(of.run.initializer)) if of.run else None
+
+    def lineage(self, source: str | None) -> list[str]:
+        """Return a source, that which it starts from, and so on, each once; nothing for a name that is no source's."""
+        names: list[str] = []
+        while source in self.sources and source not in names:
+            names.append(source)
+            source = self.origin_of(source)
+        return names
+
     def experiments(self) -> Iterator[tuple[str, Any]]:
         """Yield every experiment of `ansatz.trained`, `evolution` and `kernels`, with its key."""
         trained = self.ansatz.trained if self.ansatz else {}

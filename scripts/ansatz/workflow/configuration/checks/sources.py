@@ -72,7 +72,7 @@ def _seen_validation(configuration: Configuration) -> Iterator[str]:
     study = configuration.initialization
     if study and study.split == "run":
         direct = [configuration.source_of(choice) for choice in study.initializers]
-        for name in dict.fromkeys(chain.from_iterable(_chain(configuration, name) for name in direct if name)):
+        for name in dict.fromkeys(chain.from_iterable(configuration.lineage(name) for name in direct if name)):
             source = configuration.sources[name]
             if source.dataset not in (study.datasets or configuration.datasets):
                 continue
@@ -110,29 +110,7 @@ def _missing_runs(configuration: Configuration) -> Iterator[str]:
 
 def _circles(configuration: Configuration) -> Iterator[str]:
     for name in configuration.sources:
-        path = _chain(configuration, name)
-        if _origin(configuration, path[-1]) == name:
+        path = configuration.lineage(name)
+        if configuration.origin_of(path[-1]) == name:
             circle = " -> ".join([*path, name])
             yield f"sources: circle: {circle}; one of them has to start without features of the others"
-
-
-def _chain(configuration: Configuration, name: str | None) -> list[str]:
-    """Return a source, that which it starts from, and so on, each once."""
-    names: list[str] = []
-    while name in configuration.sources and name not in names:
-        names.append(name)
-        name = _origin(configuration, name)
-    return names
-
-
-def _origin(configuration: Configuration, name: str) -> str | None:
-    """Return the source that a source starts from, if there is one."""
-    source, study = configuration.sources[name], configuration.initialization
-    if source.train:
-        return configuration.source_of(source.train.initializer)
-    choices = (
-        [choice for choice in study.initializers if choice.label == source.run.initializer]
-        if study and source.run
-        else []
-    )
-    return configuration.source_of(choices[0]) if choices else None
