@@ -21,7 +21,7 @@ from ansatz.data.batches import on_device
 from ansatz.files.dataset import read_dataset
 from ansatz.files.hashing import checksum
 from ansatz.files.hdf5 import read_tree, write_tree
-from ansatz.files.tables import ACTIVATIONS, CLOCK, METRICS
+from ansatz.files.tables import ACTIVATIONS, CLOCK, METRICS, SPECTRA
 from ansatz.networks.build import build
 from ansatz.networks.weights import read_weights, save_weights
 from ansatz.training.config import TrainingConfig
@@ -51,6 +51,11 @@ def test_results_are_there_and_say_what_made_them(finished_once):
     for figure in ("differences", "accuracy", "gap", "speed", "activations"):
         assert Image.open(study / "figures" / f"{figure}.png").width > 500
         assert "<svg" in (study / "figures" / f"{figure}.svg").read_text()
+    spectra = pd.read_csv(results / "sources/spectra.csv")
+    assert list(spectra.columns) == list(SPECTRA)
+    assert spectra[spectra["index"] == 1].kind.value_counts().to_dict() == {"nfm": 8, "agop": 8}
+    assert Image.open(results / "sources/figures/spectra.png").width > 500
+    assert not (results / "sources/figures/alignment.png").exists(), "there is one source"
     recorded = yaml.safe_load((results / "config.yaml").read_text())
     assert recorded["initialization"]["training"]["weight_decay"] == 0.0005, "a default"
     assert pd.read_csv(study / "resources.csv").memory_mb.gt(100).all()
@@ -84,6 +89,7 @@ def test_the_report_needs_no_network(finished):
         "Best validation accuracy over epochs",
         "validation loss minus training loss",
         "How strongly the convolutions",
+        "Eigenvalues of the feature matrices",
         "Initialization",
         "Table",
     ):

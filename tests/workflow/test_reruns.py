@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -14,7 +15,8 @@ TABLES = {"gather_runs": 1} | COMPARISON | CURVES
 MEASURED, ALL_MEASURED = (
     {"measure_activations": count, "gather_activations": 1, "draw_comparison": 3} for count in (1, 2)
 )
-STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED
+DESCRIBED = {"describe_sources": 1, "draw_sources": 1}
+STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED | DESCRIBED
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
 EVOLUTION = {"follow_training": 1, "tabulate_evolution": 1, "draw_evolution": 5}
@@ -61,6 +63,7 @@ def test_the_tree_checked_out_afresh(complete):
         ("ansatz/reporting/figures/comparison.py", {"draw_comparison": 3}),
         ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 3}),
         ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 3}),
+        ("ansatz/features/spectrum.py", DESCRIBED),
         ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
         ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
         ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),
@@ -113,7 +116,7 @@ def test_a_new_dataset_trains_only_itself(complete):
 def test_another_split_trains_everything_again(complete):
     """Also what draws from no source: its seed was among the parameters before, as another one."""
     complete.configure_all(initialization={"split": "run", "source_seed": "run"})
-    again = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | ALL_MEASURED
+    again = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | ALL_MEASURED | DESCRIBED
     assert complete.planned() == again
 
 
@@ -124,7 +127,7 @@ def test_another_learning_rate_extracts_nothing_again(complete):
 
 def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
     complete.configure_all(feature_matrices={"sample_size": 9})
-    again = {"extract_features": 7, "train": 1} | TABLES | MEASURED | ALIGNMENT | EVOLUTION
+    again = {"extract_features": 7, "train": 1} | TABLES | MEASURED | DESCRIBED | ALIGNMENT | EVOLUTION
     assert complete.planned() == again
 
 
@@ -137,9 +140,16 @@ def test_a_chain_of_sources_waits_for_its_first(clone):
     clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
     clone.snakemake()
     assert clone.planned() == {}
+    generations = pd.read_csv(clone.results / "sources/generations_features.csv")
+    assert generations.source.tolist() == ["first"] * 8 + ["second"] * 8
+    assert generations.correlation_first.notna().tolist() == [False] * 8 + [True] * 8
+    assert pd.read_csv(clone.results / "sources/generations_learned.csv").generation.tolist() == [1] * 3 + [2] * 3
+    for figure in ("spectra", "alignment", "generations"):
+        assert Image.open(clone.results / "sources/figures" / f"{figure}.png").width > 500
     first = first | {"training": training | {"learning_rate": 0.002}}
     clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
-    assert clone.planned() == {"train_source": 2, "extract_features": 2, "train": 2} | TABLES | ALL_MEASURED
+    again = {"train_source": 2, "extract_features": 2, "train": 2} | TABLES | ALL_MEASURED
+    assert clone.planned() == again | {"describe_sources": 1, "tabulate_generations": 1, "draw_sources": 3}
 
 
 def test_another_name_is_another_study(complete):

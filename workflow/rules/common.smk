@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
 from ansatz.gpus import count_gpus
 from ansatz.reporting.figures import catalogue
-from ansatz.workflow.closure import library
+from ansatz.workflow.closure import definitions, library
 from ansatz.workflow.environment import set_environment
 from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, refuse_ambiguous, section
 from ansatz.workflow.machines import MachineInputs

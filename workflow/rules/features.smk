@@ -2,7 +2,7 @@
 Needs: weights (trained here, torchvision's or a user's) and datasets. Makes: feature matrices, an HDF5 file per network.
 """
 
-EXTRACTIONS, SOURCE_FILES = PLAN.extractions, PLAN.source_files()
+EXTRACTIONS = PLAN.extractions
 
 
 rule fetch_weights:
@@ -56,25 +56,3 @@ rule extract_features:
         "Extract the feature matrices of {params.source}"
     script:
         "../../scripts/extract_features.py"
-
-
-rule match_layers:
-    input:
-        features=lambda wildcards: SOURCE_FILES[wildcards.source],
-        library=library("match_layers.py"),
-        definitions=PLAN.definitions_of_network("match_layers.py"),
-    output:
-        table=f"{RESULTS}/sources/{{source}}/matching.md",
-    log:
-        f"{LOGS}/match_layers/{{source}}.log",
-    wildcard_constraints:
-        source="|".join(SOURCE_FILES) or "(?!)",  # which nothing matches
-    conda:
-        TORCH
-    params:
-        network=PLAN.network_of(None).builder,
-        matching=PLAN.matching,
-    message:
-        "Match the layers of the network with those of {wildcards.source}"
-    script:
-        "../../scripts/match_layers.py"

@@ -90,7 +90,7 @@ rule tabulate_transfer:
     conda:
         TABLES
     params:
-        drawn=PLAN.drawn_from_several,
+        drawn=SOURCES.transfer,
     message:
         "Make the table of sources and datasets"
     script:
@@ -102,7 +102,7 @@ DRAWN_FROM = {
     "speed": rules.tabulate_speed.output.csv,
     "activations": rules.gather_activations.output.activations,
     **({"learning_rates": rules.gather_tuning.output.tuning} if TUNINGS else {}),
-    **({"transfer": rules.tabulate_transfer.output.csv} if PLAN.drawn_from_several else {}),
+    **({"transfer": rules.tabulate_transfer.output.csv} if SOURCES.transfer else {}),
 }  # figure -> its table
 
 
@@ -163,7 +163,10 @@ rule initialization:
         rules.gather_runs.output,
         rules.tabulate_initialization.output,
         rules.tabulate_speed.output,
-        rules.tabulate_transfer.output if PLAN.drawn_from_several else [],
+        rules.tabulate_transfer.output if SOURCES.transfer else [],
         expand(rules.draw_comparison.output, figure=DRAWN_FROM),
         expand(rules.draw_curves.output, figure=PLAN.curves),
-        expand(rules.match_layers.output, source=SOURCE_FILES),
+        expand(rules.match_layers.output, source=SOURCES.direct),
+        rules.describe_sources.output if SOURCES else [],
+        rules.tabulate_generations.output if SOURCES.chains else [],
+        expand(rules.draw_sources.output, figure=OF_SOURCES),

@@ -1,13 +1,11 @@
 """From the configuration to the cases that it asks for."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any, cast
 
 from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Alignment, Cases, Extraction, MachineRun, Options, Training, Tuning
-from ansatz.workflow.closure import definitions
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.published import published_datasets
@@ -313,18 +311,6 @@ class Plan(Settings):
 
         return value
 
-    def source_files(self) -> dict[str, str]:
-        """Return the sources that initializers of the study draw from: by name, the file that its first seed reads."""
-        study = self.configuration.initialization
-        if study is None:
-            return {}
-        names = dict.fromkeys(map(self.configuration.source_of, study.initializers))
-        return {name: self.features_of(name, study.seeds[0]) for name in names if name}
-
-    def definitions_of_network(self, script: str) -> list[str]:
-        """Return the file that defines the network of the study, for a script that builds it."""
-        return definitions(script, [("network", self.network_of(None).name)])
-
     @property
     def keeps_weights(self) -> bool:
         """Whether the study keeps the weights of its runs."""
@@ -342,25 +328,6 @@ class Plan(Settings):
         """The initializer of the study that the others are compared with."""
         study = self.configuration.initialization
         return study.baseline if study else None
-
-    @property
-    def drawn_from_several(self) -> dict[str, Options]:
-        """The initializers of the study that draw from several sources, one by one.
-
-        Label -> ``kind``, the label without its source; ``source``; and ``seen``, that source's dataset, if it has one.
-        """
-        study, sources = self.configuration.initialization, self.configuration.sources
-        drawn: dict[str, Options] = {
-            choice.label: {
-                "kind": choice.drawing_from(None).label,
-                "source": choice.source,
-                "seen": sources[choice.source].dataset,
-            }
-            for choice in (study.initializers if study else ())
-            if choice.source
-        }
-        count = Counter(origin["kind"] for origin in drawn.values())
-        return {label: origin for label, origin in drawn.items() if count[origin["kind"]] > 1}
 
     @property
     def as_published(self) -> list[str]:

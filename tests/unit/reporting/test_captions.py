@@ -40,3 +40,17 @@ def test_curves_say_which_metric_they_show():
     path = ROOT / "workflow" / "report" / "curves.rst"
     assert rendered(path, figure="gap").startswith("Gap over epochs: validation loss minus training loss.")
     assert rendered(path, figure="top5_accuracy").startswith("Top5 accuracy over epochs")
+
+
+@pytest.mark.parametrize(
+    ("figure", "beginning"),
+    [
+        ("spectra", "Eigenvalues of the feature matrices of each source"),
+        ("alignment", "Pearson correlation of the feature matrices of two sources"),
+        ("generations", "Chains of sources, each of which starts from the features of the one before."),
+    ],
+)
+def test_sources_say_what_they_show(figure, beginning):
+    text = rendered(ROOT / "workflow" / "report" / "sources.rst", figure=figure)
+    assert text.startswith(beginning)
+    assert text.endswith("those of the first seed.")

@@ -10,8 +10,10 @@ import pytest
 from ansatz.reporting.figures.catalogue import figures_of, names
 from real_data import ROOT
 
+MODULES = ["curves", "comparison", "transfer", "alignment", "evolution", "machines", "sources"]
 
-@pytest.mark.parametrize("module", ["curves", "comparison", "transfer", "alignment", "evolution", "machines"])
+
+@pytest.mark.parametrize("module", MODULES)
 def test_names_are_those_of_the_registered_functions(module):
     imported = import_module(f"ansatz.reporting.figures.{module}")
     assert names(module) == list(figures_of(imported.__name__))

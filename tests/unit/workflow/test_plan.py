@@ -6,6 +6,7 @@ import pytest
 
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.plan import Plan
+from ansatz.workflow.sources import SourceInputs
 from configurations import STUDY, configuration
 
 
@@ -88,11 +89,11 @@ def test_initializers_that_draw_from_several_sources_are_known_by_kind_and_sourc
     study = STUDY | {"initializers": ["kaiming_uniform", "nfm@*+lsuv", "agop@*", "kaiming_nfm@mine"]}
     sources = {"mine": train, "imagenet": imagenet}
     plan = Plan(load(configuration(sources=sources, initialization=study), thorough=False), "results/test")
-    assert plan.drawn_from_several == {
+    assert SourceInputs(plan).transfer == {
         "nfm@mine+lsuv": {"kind": "nfm+lsuv", "source": "mine", "seen": "digits"},
         "nfm@imagenet+lsuv": {"kind": "nfm+lsuv", "source": "imagenet", "seen": None},
     }
-    assert planned().drawn_from_several == {}
+    assert SourceInputs(planned()).transfer == {}
 
 
 def test_the_released_protocol_sets_head_scale_and_extraction():
