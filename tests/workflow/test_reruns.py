@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ansatz.files.tables import read_csv
 from real_data import ROOT
 
 CURVES = {"draw_curves": 2}
@@ -15,7 +16,7 @@ TABLES = {"gather_runs": 1} | COMPARISON | CURVES
 MEASURED, ALL_MEASURED = (
     {"measure_activations": count, "gather_activations": 1, "draw_comparison": 3} for count in (1, 2)
 )
-DESCRIBED = {"describe_sources": 1, "draw_sources": 1}
+DESCRIBED = {"describe_sources": 1, "draw_sources": 1, "match_layers": 1}
 STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED | DESCRIBED
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
 ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
@@ -132,7 +133,7 @@ def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
 
 
 def test_a_chain_of_sources_waits_for_its_first(clone):
-    """The second source starts from the features of the first."""
+    """The second source starts from the features of the first; the study compares both."""
     training = {"epochs": 1, "batch_size": 16}
     first = {"dataset": "digits", "training": training}
     second = first | {"initializer": "kaiming_nfm@first"}
@@ -146,9 +147,13 @@ def test_a_chain_of_sources_waits_for_its_first(clone):
     assert pd.read_csv(clone.results / "sources/generations_learned.csv").generation.tolist() == [1] * 3 + [2] * 3
     for figure in ("spectra", "alignment", "generations"):
         assert Image.open(clone.results / "sources/figures" / f"{figure}.png").width > 500
+    gains = read_csv(clone.results / "initialization/transfer.csv")
+    assert (list(gains.source), list(gains.same)) == (["first", "second"], [True, True])
+    assert Image.open(clone.results / "initialization/figures/transfer.png").width > 500
     first = first | {"training": training | {"learning_rate": 0.002}}
     clone.configure(sources={"first": {"train": first}, "second": {"train": second}}, initialization=study)
     again = {"train_source": 2, "extract_features": 2, "train": 2} | TABLES | ALL_MEASURED
+    again |= {"tabulate_transfer": 1, "draw_comparison": 4, "match_layers": 2}
     assert clone.planned() == again | {"describe_sources": 1, "tabulate_generations": 1, "draw_sources": 3}
 
 
