@@ -64,7 +64,7 @@ def test_the_tree_checked_out_afresh(complete):
         ("ansatz/reporting/figures/comparison.py", {"draw_comparison": 3}),
         ("ansatz/reporting/initialization.py", {"tabulate_initialization": 1, "draw_comparison": 3}),
         ("ansatz/reporting/speed.py", {"tabulate_speed": 1, "draw_comparison": 3}),
-        ("ansatz/features/spectrum.py", DESCRIBED),
+        ("ansatz/features/spectrum.py", {"describe_sources": 1, "draw_sources": 1}),
         ("ansatz/training/trainer.py", TRAINED | EVOLUTION),
         ("ansatz/initializers/initialize.py", ALL_TRAINED | EVOLUTION),
         ("ansatz/data/prepare.py", ALL_TRAINED | EVOLUTION | {"prepare_dataset": 1}),

@@ -3,11 +3,13 @@
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from ansatz.workflow.configuration.loading import load
 from ansatz.workflow.plan import Plan
 from ansatz.workflow.sources import SourceInputs
 from configurations import STUDY, configuration
+from real_data import ROOT
 
 
 def megabytes(**changes):
@@ -94,6 +96,21 @@ def test_initializers_that_draw_from_several_sources_are_known_by_kind_and_sourc
         "nfm@imagenet+lsuv": {"kind": "nfm+lsuv", "source": "imagenet", "seen": None},
     }
     assert SourceInputs(planned()).transfer == {}
+
+
+def test_the_study_of_transfer_has_as_many_trainings_as_it_says():
+    file = ROOT / "config/transfer.yaml"
+    plan = Plan(load(yaml.safe_load(file.read_text()), thorough=False), "results/transfer")
+    runs, own_sources = plan.trainings.below("initialization/runs"), [p for p in plan.trainings if "/seed" in p]
+    assert (
+        f"{len(runs)} small trainings of the study and {len(own_sources) - len(runs)} of its sources"
+        in file.read_text()
+    )
+    datasets = set(plan.configuration.datasets)
+    assert {(each["kind"], each["source"]) for each in plan.drawn_from_several.values()} == {
+        (kind, source) for kind in ("kaiming_nfm", "nfm+lsuv") for source in datasets
+    }
+    assert all(each["seen"] == each["source"] for each in plan.drawn_from_several.values())
 
 
 def test_the_released_protocol_sets_head_scale_and_extraction():
