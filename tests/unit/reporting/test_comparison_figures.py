@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from ansatz.reporting import speed
 from ansatz.reporting.figures import comparison
-from ansatz.reporting.figures.palette import styles
+from ansatz.reporting.figures.palette import DISTINCT, styles
 from ansatz.reporting.figures.style import save
 
 INITIALIZERS = ["kaiming_uniform", "nfm", "mine"]
@@ -130,31 +130,37 @@ def tuning():
     return pd.DataFrame(rows)
 
 
-def lines_of(axes, name):
-    colour = styles(["nfm", "mine"])[name].colour
+def lines_of(axes, dataset):
+    colour = DISTINCT[["svhn", "cifar10"].index(dataset)]
     return [line for line in axes.lines if to_hex(line.get_color()) == colour]
 
 
-def test_learning_rates_have_a_line_for_each_initializer_and_a_point_at_the_chosen_one(tuning):
-    svhn, cifar10, *_ = comparison.learning_rates(tuning).axes
-    assert (svhn.get_title(), svhn.get_xscale(), cifar10.get_title()) == ("svhn", "log", "cifar10")
-    line, point = lines_of(svhn, "nfm")
+def test_learning_rates_have_a_panel_for_each_initializer_and_a_circle_at_the_chosen_one(tuning):
+    nfm, mine = comparison.learning_rates(tuning).axes
+    assert (nfm.get_title(), mine.get_title(), nfm.get_xscale()) == ("nfm", "mine", "log")
+    line, point, diverged = lines_of(nfm, "svhn")
     assert line.get_xdata().tolist() == [0.001, 0.01, 0.1]
     assert line.get_ydata().tolist() == pytest.approx([0.5005, 0.6005, 0.5005])
     assert (point.get_xdata().tolist(), point.get_ydata().tolist()) == ([0.01], pytest.approx([0.6005]))
-    band = svhn.collections[0].get_paths()[0].vertices[:, 1]
+    assert diverged.get_xdata().tolist() == []
+    band = nfm.collections[0].get_paths()[0].vertices[:, 1]
     assert band.max() - 0.6005 == pytest.approx(np.std([0.6, 0.601], ddof=1))
 
 
-def test_runs_that_diverged_are_crosses_below_and_left_out_of_means(tuning):
-    svhn, cifar10, *below = comparison.learning_rates(tuning).axes
-    assert lines_of(svhn, "mine")[0].get_ydata()[-1] == pytest.approx(0.5), "of the seed that did not diverge"
-    assert lines_of(cifar10, "mine")[0].get_xdata().tolist() == [0.001, 0.01]
-    for axes in below:
-        assert lines_of(axes, "mine")[0].get_xdata().tolist() == [0.1]
-        assert lines_of(axes, "nfm")[0].get_xdata().tolist() == []
-    finished = comparison.learning_rates(tuning[tuning.status == "finished"])
-    assert len(finished.axes) == 2, "nothing is below where nothing diverged"
+def test_runs_that_diverged_are_crosses_at_the_bottom_and_left_out_of_means(tuning):
+    _, mine = comparison.learning_rates(tuning).axes
+    (svhn, _, of_svhn), (cifar10, _, of_cifar10) = lines_of(mine, "svhn"), lines_of(mine, "cifar10")
+    assert svhn.get_ydata()[-1] == pytest.approx(0.5), "of the seed that did not diverge"
+    assert cifar10.get_xdata().tolist() == [0.001, 0.01]
+    assert of_svhn.get_xdata().tolist() == of_cifar10.get_xdata().tolist() == [0.1]
+
+
+def test_the_best_initializer_comes_first_and_datasets_are_named_where_there_are_several(tuning):
+    better = tuning.assign(best_validation_accuracy=tuning.best_validation_accuracy + (tuning.initializer == "mine"))
+    figure = comparison.learning_rates(better)
+    assert [axes.get_title() for axes in figure.axes] == ["mine", "nfm"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["svhn", "cifar10"]
+    assert not comparison.learning_rates(better[better.dataset == "svhn"]).legends
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -1,5 +1,7 @@
 """Comparisons of the initializers: differences, speed of learning, learning rates, and activations before training."""
 
+from itertools import cycle
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -8,12 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from ansatz.reporting.figures.catalogue import figure
-from ansatz.reporting.figures.palette import Style, styles
-from ansatz.reporting.figures.style import LEGEND, PANEL, STYLE, TINY, placeholder
+from ansatz.reporting.figures.palette import DISTINCT, Style, styles
+from ansatz.reporting.figures.style import PANEL, STYLE, TINY, placeholder
 from ansatz.reporting.formatting import with_interval
 from ansatz.reporting.initialization import ALPHA
 from ansatz.reporting.speed import MARGIN
 
+SMALL, COLUMNS = (1.1, 1.1), 5  # inches of a small panel, and how many are side by side at most
+LETTER = 0.07  # inches, of the title of a small panel
 ROW = 0.19  # inches, of an initializer
 ENTRY = 0.16  # inches, of a line of a legend
 WIDE_LEGEND = 1.8  # inches, for names such as kaiming_agop_shuffled+lsuv
@@ -166,55 +170,52 @@ def learning_rates(tuning: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A panel for each dataset, a line for each initializer: the mean best validation accuracy over the tuning seeds
-        that did not diverge, with a band of one standard deviation and a circle at the chosen rate. Below, if any
-        diverged, crosses at the rates at which they did, in the order of the legend.
+        A panel for each initializer, a line for each dataset: the mean best validation accuracy over the tuning seeds
+        that did not diverge, with a band of one standard deviation and a circle at the chosen rate. Crosses at the
+        bottom are rates at which a seed diverged. The initializer that reached the highest accuracy, averaged over
+        datasets, comes first.
     """
-    datasets, initializers = list(tuning.dataset.unique()), list(tuning.initializer.unique())
-    style_of = styles(initializers)
-    heights = [PANEL[1], 0.1 + 0.08 * len(initializers)] if tuning.status.eq("diverged").any() else [PANEL[1]]
-    size = (PANEL[0] * len(datasets) + LEGEND, sum(heights) + 0.4)
-    with mpl.rc_context(STYLE):
+    means = tuning.groupby(["initializer", "dataset", "learning_rate"], sort=False).best_validation_accuracy.mean()
+    best = means.groupby(["initializer", "dataset"], sort=False).max().groupby("initializer", sort=False).mean()
+    initializers = best.sort_values(ascending=False, kind="stable").index
+    colour_of = dict(zip(tuning.dataset.unique(), cycle(DISTINCT), strict=False))
+    columns = min(COLUMNS, len(initializers))
+    rows = -(-len(initializers) // columns)
+    with mpl.rc_context(STYLE | {"axes.titlesize": 7}):
+        width = max(SMALL[0], LETTER * max(map(len, initializers)))
+        size = (width * columns + 0.8, SMALL[1] * rows + 0.8 + 0.2 * (len(colour_of) > 1))
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(
-            len(heights), len(datasets), sharex=True, sharey="row", squeeze=False, height_ratios=heights
-        )
-        for (axes, *below), dataset in zip(panels.T, datasets, strict=True):
-            for position, initializer in enumerate(initializers):
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        first = panels[0, 0]
+        first.set_xscale("log")
+        first.set_xticks(rates := sorted(tuning.learning_rate.unique()), [f"{rate:g}" for rate in rates])
+        first.xaxis.set_minor_locator(NullLocator())
+        first.yaxis.set_major_formatter(PercentFormatter(1))
+        for position, (axes, initializer) in enumerate(zip(panels.flatten(), initializers, strict=False)):
+            axes.set_title(initializer)
+            axes.tick_params("x", rotation=90, labelbottom=position + columns >= len(initializers))
+            for dataset, colour in colour_of.items():
                 runs = tuning[(tuning.dataset == dataset) & (tuning.initializer == initializer)]
-                diverged = runs[runs.status == "diverged"].learning_rate.unique()
-                _draw_rates(axes, runs[runs.status != "diverged"], style_of[initializer], initializer)
-                for each in below:
-                    each.plot(
-                        diverged, [position] * len(diverged), "x", color=style_of[initializer].colour, markersize=3
-                    )
-            axes.set_title(dataset)
-        panels[0][0].set_xscale("log")
-        panels[0][0].set_xticks(sorted(tuning.learning_rate.unique()))
-        panels[0][0].xaxis.set_major_formatter("{x:g}")
-        panels[0][0].xaxis.set_minor_locator(NullLocator())
-        panels[0][0].set_ylabel("best validation accuracy")
-        panels[0][0].yaxis.set_major_formatter(PercentFormatter(1))
-        for axes in panels[-1]:
-            axes.set_xlabel("learning rate")
-        for axes in panels[1:].flatten():
-            axes.set_yticks([])
-            axes.set_ylim(len(initializers) - 0.5, -0.5)
-            axes.set_ylabel("diverged" if axes is panels[1][0] else "", rotation=0, ha="right", va="center")
-        title = "mean over tuning seeds,\nband: 1 std, circle: chosen"
-        figure.legend(
-            *panels[0][0].get_legend_handles_labels(), loc="outside right upper", handlelength=2.6, title=title
-        )
+                _draw_rates(axes, runs, colour, dataset)
+        for axes in panels.flatten()[len(initializers) :]:
+            axes.set_visible(False)
+        figure.supylabel("best validation accuracy, mean over tuning seeds", size=8)
+        figure.supxlabel("learning rate (band: 1 std; circle: chosen; cross: a seed diverged)", size=8)
+        if len(colour_of) > 1:
+            figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=len(colour_of))
     return figure
 
 
-def _draw_rates(axes: Axes, runs: pd.DataFrame, style: Style, label: str) -> None:
-    over_seeds = runs.groupby("learning_rate").best_validation_accuracy.agg(["mean", "std"]).fillna(0)
-    axes.plot(over_seeds.index, over_seeds["mean"], **style.line, label=label)
+def _draw_rates(axes: Axes, runs: pd.DataFrame, colour: str, label: str) -> None:
+    finished, diverged = runs[runs.status != "diverged"], runs[runs.status == "diverged"].learning_rate.unique()
+    over_seeds = finished.groupby("learning_rate").best_validation_accuracy.agg(["mean", "std"]).fillna(0)
+    axes.plot(over_seeds.index, over_seeds["mean"], color=colour, label=label)
     low, high = over_seeds["mean"] - over_seeds["std"], over_seeds["mean"] + over_seeds["std"]
-    axes.fill_between(over_seeds.index, low, high, color=style.colour, alpha=0.12, linewidth=0)
-    chosen = over_seeds[over_seeds.index.isin(runs[runs.chosen].learning_rate)]
-    axes.plot(chosen.index, chosen["mean"], "o", color=style.colour, markersize=6, fillstyle="none")
+    axes.fill_between(over_seeds.index, low, high, color=colour, alpha=0.2, linewidth=0)
+    chosen = over_seeds[over_seeds.index.isin(finished[finished.chosen].learning_rate)]
+    axes.plot(chosen.index, chosen["mean"], "o", color=colour, markersize=5, fillstyle="none")
+    bottom = axes.get_xaxis_transform()
+    axes.plot(diverged, [0.04] * len(diverged), "x", color=colour, markersize=4, transform=bottom, in_layout=False)
 
 
 @figure

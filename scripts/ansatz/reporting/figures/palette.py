@@ -15,6 +15,7 @@ BLACK, GREY, SILVER, CHARCOAL = "#000000", "#7f7f7f", "#bbbbbb", "#555555"
 ORANGE, SKY, GREEN, BLUE = "#e69f00", "#56b4e9", "#009e73", "#0072b2"
 VERMILION, PURPLE, INDIGO, OLIVE = "#d55e00", "#cc79a7", "#332288", "#6b6b00"
 WINE, FOREST, BROWN, MAGENTA = "#882255", "#117733", "#661100", "#aa4499"
+DISTINCT = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)  # for a few lines whose names are not styled
 LineStyle = str | tuple[int, tuple[int, ...]]  # as Matplotlib writes them
 DASH_DOT_DOT, LONG_DASHES = (0, (5, 1, 1, 1, 1, 1)), (0, (9, 2))
 HATCHES: dict[LineStyle, str] = {"--": "//", "-.": "\\\\", DASH_DOT_DOT: "xx", LONG_DASHES: ".."}
