@@ -21,7 +21,7 @@ from ansatz.reporting.generations import MEASURES, both_ways
 KINDS = {"nfm": "NFM", "agop": "AGOP"}
 LAYERS = 12  # at most, of a figure of spectra
 COLUMNS = 4  # of its panels
-SMALLEST = 1e-8  # share of the trace, below which eigenvalues are not drawn
+SMALLEST = 1e-5  # share of the trace, below which eigenvalues are not drawn
 ENTRIES = 8  # at most, of a legend of layers
 CELL = 0.42  # inches, of a heat map
 BESIDE = 0.08  # generations, between the intervals of two initializers
