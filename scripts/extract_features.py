@@ -26,17 +26,15 @@ with job(snakemake.log[0], definitions=files.definitions) as log:
     initial = deepcopy(network) if files.weights and params.start["initializer"]["name"] else None
     if files.weights:
         load_weights(network, files.weights, convolutions_alone=data is None)
-    matrices, estimated = {"nfm": nfm(network.to(device))}, {}
+    matrices, attributes = {"nfm": nfm(network.to(device))}, {"source": params.source}
     if data:
         if files.weights and (doubt := untrained(network, images, classes, params.estimator["sample_size"])):
             log.warning("%s: %s", params.source, doubt)
         matrices["agop"] = agop_over(network, images, **params.estimator)
-        probes = params.estimator["probes"]
-        estimated = {"images": min(params.estimator["sample_size"], len(images)), "images_of": data.name}
-        estimated["estimator"] = f"{probes} probes" if probes else "exact"
+        count, probes = min(params.estimator["sample_size"], len(images)), params.estimator["probes"]
+        attributes |= {"images": count, "images_of": data.name, "estimator": f"{probes} probes" if probes else "exact"}
         for layer, matrix in matrices["nfm"].items():
             log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
     if initial:
         matrices["centred_nfm"] = centred_nfm(network.cpu(), initial)
-    made = provenance(**dict(params))
-    write_matrices(snakemake.output.features, network, matrices, source=params.source, **estimated, provenance=made)
+    write_matrices(snakemake.output.features, network, matrices, provenance(**dict(params)), **attributes)

@@ -30,12 +30,10 @@ with job(snakemake.log[0], definitions=files.definitions):
     options = {"checkpoint": checkpoint, "compile_cache": params.compiled, "title": params.title}
     options |= {"seed": params.start["seed"], "snapshots": snapshots}
     trainer = Trainer(network, images, TrainingConfig(**training), **options)
-    run, made, weights = trainer.train(), provenance(**settings), output.get("weights")
-    if weights and params.keep_weights == "last":
-        save_weights(network, weights)
-    summary = trainer.summarize(params.evaluate)  # which leaves the network with the weights of that epoch
-    if weights and params.keep_weights == "best":
-        save_weights(network, weights)
+    run, made = trainer.train(), provenance(**settings)
+    if weights := output.get("weights"):
+        save_weights(trainer.network_of(params.keep_weights), weights)
+    summary = trainer.summarize(params.evaluate)
     write_results(output.metrics, output.summary, run.rows, {**params.run, **summary, "device": str(device), **made})
     if snapshots:
         write_evolution(output.evolution, snapshots.collect(network, run.snapshots, params.run["experiment"]), made)

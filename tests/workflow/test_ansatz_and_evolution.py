@@ -54,7 +54,7 @@ def test_evolution_holds_what_was_seen(complete_once):
         assert list(file["layers"]) == ["features.0", "features.3"]
         assert file["layers/features.0/filters"].shape == (4, 1, 1, 5, 5)
         assert file["layers/features.0/outputs"].shape == (4, 1, 28, 28)
-        assert json.loads(file.attrs["provenance"])["parameters"]["seed"] == 0
+        assert json.loads(file.attrs["provenance"])["parameters"]["start"]["seed"] == 0
     assert (folder / "table.md").read_text().count("\n") > 5
     for figure in ("curves", "correlation", "nfm", "filters", "outputs"):
         assert Image.open(folder / f"{figure}.png").width > 200
@@ -104,9 +104,7 @@ def test_pretrained_networks_are_fetched_by_name_or_read_from_a_file_and_compare
     assert tidy.groupby("variant").size().to_dict() == {"squeezenet1_1": 26, "mine": 56}
     assert "1x3x3 in 24 groups" in set(tidy["shape"])
     assert (clone.results / f"ansatz/pretrained/{name}/saliency/flower.png").exists()
-    assert re.search(
-        "ansatz/pretrained/mine, trained: accuracy .* on 2 training images, no more than chance", done.stdout
-    )
+    assert re.search("pretrained/mine, trained: accuracy .* on 2 training images, no more than chance", done.stdout)
     with h5py.File(clone.results / f"ansatz/pretrained/{name}/trained.h5") as file:
         made = json.loads(file.attrs["provenance"])["parameters"]
     assert made["normalisation"] == name

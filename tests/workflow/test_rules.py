@@ -165,5 +165,5 @@ def third_party(path):
         names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
         for name in names:
             top = name.partition(".")[0]
-            if top not in sys.stdlib_module_names and top != "ansatz":
+            if top not in sys.stdlib_module_names and top not in ("ansatz", "timm"):  # which users add themselves
                 yield top

@@ -141,11 +141,19 @@ class Trainer:
         dict of str to float
             Loss, accuracy and the other metrics; empty without a test part, or without a best epoch.
         """
-        if epoch == "best":
-            if not self.run.best_weights:
-                return {}
+        if epoch == "best" and not self.run.best_weights:
+            return {}
+        network = self.network_of(epoch)
+        return evaluate(network, self.images["test"], self.config) if "test" in self.images else {}
+
+    def network_of(self, epoch: Epoch) -> nn.Module:
+        """Return the network with the weights of an epoch: of the last only before it was asked for that of the best.
+
+        Without a best epoch, as where training diverged at once, it is as it is.
+        """
+        if epoch == "best" and self.run.best_weights:
             self.network.load_state_dict(self.run.best_weights)
-        return evaluate(self.network, self.images["test"], self.config) if "test" in self.images else {}
+        return self.network
 
     def summarize(self, epoch: Epoch) -> dict[str, Any]:
         """Test the network of an epoch, which is the result of the training, and summarize the run.

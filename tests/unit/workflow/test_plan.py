@@ -107,10 +107,10 @@ def test_the_study_of_transfer_has_as_many_trainings_as_it_says():
         in file.read_text()
     )
     datasets = set(plan.configuration.datasets)
-    assert {(each["kind"], each["source"]) for each in plan.drawn_from_several.values()} == {
+    assert {(each["kind"], each["source"]) for each in SourceInputs(plan).transfer.values()} == {
         (kind, source) for kind in ("kaiming_nfm", "nfm+lsuv") for source in datasets
     }
-    assert all(each["seen"] == each["source"] for each in plan.drawn_from_several.values())
+    assert all(each["seen"] == each["source"] for each in SourceInputs(plan).transfer.values())
 
 
 def test_the_released_protocol_sets_head_scale_and_extraction():
