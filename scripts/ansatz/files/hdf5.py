@@ -78,23 +78,28 @@ def write_tree(
         _WriteErrorsKept(temporary, "w+") as stream,
         h5py.File(stream, "w", track_order=True) as file,
     ):
-        _write_group(file, root)
+        _write_group(file, root, stream)
         if not stream.error:
             file.attrs["fingerprint"] = _fingerprint(file)
 
 
-def _write_group(group: "h5py.Group", tree: Mapping[str, Any]) -> None:
+def _write_group(group: "h5py.Group", tree: Mapping[str, Any], stream: "_WriteErrorsKept") -> None:
+    """Write a tree, up to the first error: what HDF5 would read back after it is not there, and may crash HDF5."""
     for name, member in tree.items():
+        if stream.error:
+            return
         if isinstance(member, Mapping):
-            _write_group(group.create_group(name, track_order=True), member)
+            _write_group(group.create_group(name, track_order=True), member, stream)
         elif isinstance(member, Pieces):
             stored, start = group.create_dataset(name, member.shape, member.dtype), 0
             for piece in member.read():
                 stored[start : start + len(piece)] = piece
                 start += len(piece)
+                if stream.error:
+                    return
         else:
             group[name] = member
-    if isinstance(tree, Group):
+    if isinstance(tree, Group) and not stream.error:
         group.attrs.update(tree.attributes)
 
 
