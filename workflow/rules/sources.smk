@@ -13,7 +13,7 @@ rule match_layers:
     input:
         features=lambda wildcards: SOURCES[wildcards.source],
         library=library("match_layers.py"),
-        definitions=definitions("match_layers.py", [("network", PLAN.network_of(None).name)]),
+        definitions=definitions("match_layers.py", [("network", CONFIG.study_network.name)]),
     output:
         table=f"{RESULTS}/sources/{{source}}/matching.md",
     log:
@@ -23,7 +23,7 @@ rule match_layers:
     conda:
         TORCH
     params:
-        network=PLAN.network_of(None).builder,
+        network=CONFIG.study_network.builder,
         matching=PLAN.matching,
     message:
         "Match the layers of the network with those of {wildcards.source}"

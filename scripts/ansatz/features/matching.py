@@ -49,9 +49,9 @@ def match(
     UserError
         If a layer has no counterpart, or several; the message lists all layers of both.
     """
-    pairs = list(zip(network.items(), source.items(), strict=False))
-    in_order = len(network) == len(source) and all(fits(*shapes, resize) for shapes in _shapes(pairs))
-    matched = {layer: Match(other, "order") for (layer, _), (other, _) in pairs} if in_order else {}
+    shapes = zip(network.values(), source.values(), strict=False)
+    in_order = len(network) == len(source) and all(fits(own, other, resize) for own, other in shapes)
+    matched = {own: Match(other, "order") for own, other in zip(network, source, strict=True)} if in_order else {}
     both = f"the network has {_listed(network)}; the source has {_listed(source)}"
     for layer, source_layer in (layers or {}).items():
         if layer not in network or source_layer not in source or not fits(network[layer], source[source_layer], resize):
@@ -69,10 +69,6 @@ def match(
             raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
         matched[layer] = Match(candidates[0], "shape")
     return {layer: matched[layer] for layer in network}
-
-
-def _shapes(pairs: list[tuple[tuple[str, Shape], tuple[str, Shape]]]) -> list[tuple[Shape, Shape]]:
-    return [(shape, other) for (_, shape), (_, other) in pairs]
 
 
 def to_markdown(network: Mapping[str, Shape], source: Mapping[str, Shape], matched: Mapping[str, Match]) -> str:

@@ -49,8 +49,7 @@ class Settings:
 
     def network_of(self, network: NetworkConfig | None) -> NetworkConfig:
         """Return a source's network: its own, or that of the study."""
-        study = self.configuration.initialization
-        return network or (study.network if study else NetworkConfig())
+        return network or self.configuration.study_network
 
     def images_of(self, network: NetworkConfig) -> Options:
         """Return how images are given to a network."""

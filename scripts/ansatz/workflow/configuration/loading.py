@@ -17,7 +17,6 @@ from ansatz.workflow.configuration.checks.tasks import wrong_tasks
 from ansatz.workflow.configuration.checks.weights import wrong_weights
 from ansatz.workflow.configuration.mistakes import line, unprintable
 from ansatz.workflow.configuration.model import Configuration
-from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sources import Source
 
 SLOW = (wrong_weights, wrong_layers, wrong_sizes)  # they ask torchvision and torch
@@ -87,9 +86,9 @@ def _use_plugins(config: Mapping[str, Any], directory: Path) -> None:
 def _completed(configuration: Configuration) -> Configuration:
     """Return the configuration with the defaults that depend on other keys."""
     study = configuration.initialization
-    network = study.network if study else NetworkConfig()
+    network = configuration.study_network
     if study:
-        defaults = {"datasets": list(configuration.datasets), "baseline": study.default_baseline}
+        defaults = {"datasets": configuration.study_datasets, "baseline": study.default_baseline}
         missing = {key: value for key, value in defaults.items() if getattr(study, key) is None}
         study = study.model_copy(update=missing)
     sources = {

@@ -14,6 +14,7 @@ from ansatz.workflow.configuration.datasets import DatasetOptions
 from ansatz.workflow.configuration.expanding import expanded
 from ansatz.workflow.configuration.kernels import KernelExperiment
 from ansatz.workflow.configuration.mistakes import joined, mistake, unknown_key
+from ansatz.workflow.configuration.networks import NetworkConfig
 from ansatz.workflow.configuration.sections import (
     Ansatz,
     EvolutionExperiment,
@@ -112,6 +113,17 @@ class Configuration(Section):
     def sections(self) -> list[str]:
         """The sections that the configuration has."""
         return [section for section in SECTIONS if getattr(self, section)]
+
+    @property
+    def study_network(self) -> NetworkConfig:
+        """The network of the study, which is that of sources too that name none; the default without a study."""
+        return self.initialization.network if self.initialization else NetworkConfig()
+
+    @property
+    def study_datasets(self) -> list[str]:
+        """The datasets that the study trains on: those it names, or all."""
+        named = self.initialization.datasets if self.initialization else None
+        return named or list(self.datasets)
 
     def source_of(self, initializer: Choice | None) -> str | None:
         """Return the name of the source that an initializer draws from, if it draws from one."""

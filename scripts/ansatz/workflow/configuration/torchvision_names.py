@@ -10,6 +10,7 @@ CLASS = re.compile(r"^class (\w+_Weights)\(WeightsEnum\)", re.MULTILINE)
 NETWORK = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
 
 
+@cache
 def network_names() -> list[str]:
     """Return the names of torchvision's classification networks; none where it is not installed."""
     return [name for file in _files() if file.parent.name == "models" for name in NETWORK.findall(_text(file))]

@@ -102,11 +102,10 @@ def _trainings(configuration: Configuration) -> Iterator[tuple[str, TrainingSect
     study = configuration.initialization
     for name, source in configuration.sources.items():
         if train := source.train:
-            network = train.network or (study.network if study else NetworkConfig())
+            network = train.network or configuration.study_network
             yield f"sources.{name}.train.training", train.training, network, [train.dataset]
     if study:
-        datasets = study.datasets or list(configuration.datasets)
-        yield "initialization.training", study.training, study.network, datasets
+        yield "initialization.training", study.training, study.network, configuration.study_datasets
     for key, experiment in configuration.experiments():
         if not key.startswith("kernels."):
             yield f"{key}.training", experiment.training, experiment.network, experiment.datasets

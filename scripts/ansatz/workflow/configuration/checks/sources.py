@@ -74,7 +74,7 @@ def _seen_validation(configuration: Configuration) -> Iterator[str]:
         direct = [configuration.source_of(choice) for choice in study.initializers]
         for name in dict.fromkeys(chain.from_iterable(configuration.lineage(name) for name in direct if name)):
             source = configuration.sources[name]
-            if source.dataset not in (study.datasets or configuration.datasets):
+            if source.dataset not in configuration.study_datasets:
                 continue
             reads = f"reads images of {source.dataset} that runs validate on, as split is run"
             if source.run:
@@ -97,7 +97,7 @@ def _missing_runs(configuration: Configuration) -> Iterator[str]:
             continue
         labels = [choice.label for choice in study.initializers]
         available: dict[str, list[Any]] = {
-            "dataset": study.datasets or list(configuration.datasets),
+            "dataset": configuration.study_datasets,
             "initializer": labels,
             "seed": study.seeds,
         }
