@@ -1,6 +1,7 @@
 """What rules declare, held against the code: scripts, library files, layers of imports, environments."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from ansatz.declarations import LIBRARY, PACKAGES
 from ansatz.registry import definitions
@@ -142,6 +144,12 @@ def needed(requirements):
             if other.marker is None or any(other.marker.evaluate(PYTHON | {"extra": extra}) for extra in new):
                 waiting.append(other)
     return set(extras)
+
+
+def test_snakemake_has_the_limiter_that_is_switched_off():
+    """Another name for it would let Snakemake look for jobs once a second for every job that has ended."""
+    assert "self.job_rate_limiter is not None" in inspect.getsource(JobScheduler.schedule)
+    assert "workflow.scheduler.job_rate_limiter = None" in (ROOT / "workflow/Snakefile").read_text()
 
 
 def test_conda_environments_hold_what_their_scripts_import():
