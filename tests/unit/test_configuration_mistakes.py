@@ -356,15 +356,15 @@ MISTAKES = {
     ),
     "two kinds of a source": (
         {"sources": {"mine": {**TRAIN, **CHECKPOINT}}},
-        "config.sources.mine: give exactly one of train, run, torchvision, checkpoint or features",
+        "config.sources.mine: give exactly one of train, initial, run, torchvision, checkpoint or features",
     ),
     "no kind of a source": (
         {"sources": {"mine": {}}},
-        "config.sources.mine: give exactly one of train, run, torchvision, checkpoint or",
+        "config.sources.mine: give exactly one of train, initial, run, torchvision, checkpoint or",
     ),
     "unknown kind of a source": (
         {"sources": {"mine": {"pretrain": {}}}},
-        "config.sources.mine: unknown key 'pretrain'; did you mean 'train'? allowed are train, run, torchvision",
+        "config.sources.mine: unknown key 'pretrain'; did you mean 'train'? allowed are train, initial, run",
     ),
     "unknown dataset of a source": (
         {"sources": {"mine": {"train": {"dataset": "digit"}}}},
@@ -534,6 +534,22 @@ MISTAKES = {
         study(initializers=["nfm", "nfm@mine"]),
         "config.initialization.initializers.1: nfm@mine is the same as nfm, as there is one source",
     ),
+    "layers of another source": (
+        study(layers={"mime": {"features.0": "features.0"}}),
+        "config.initialization.layers: the source 'mime' is none of mine; did you mean 'mine'?",
+    ),
+    "an initial network that needs images": (
+        {"sources": {"mine": {"initial": {"initializer": "kaiming_normal+lsuv"}}}},
+        "config.sources.mine.initial.initializer: kaiming_normal+lsuv needs training images; give dataset",
+    ),
+    "an initial network that draws from itself": (
+        {"sources": {"mine": {"initial": {"initializer": "nfm"}}}},
+        "config.sources: circle: mine -> mine; one of them has to start without features of the others",
+    ),
+    "what training added to an initial network": (
+        {"sources": {"mine": {"initial": {}}}, **study(initializers=["nfm_centred"])},
+        "config.initialization.initializers.0: 'nfm_centred' subtracts the initial weights of its source",
+    ),
     "a circle of sources": (
         {
             "sources": {
@@ -662,7 +678,10 @@ def test_a_mistake_is_reported_in_one_line(mistake):
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        (study(layers={"features.1": "features.0"}), "config.initialization.layers: 'features.1' is no layer of vgg11"),
+        (
+            study(layers={"mine": {"features.1": "features.0"}}),
+            "config.initialization.layers.mine: 'features.1' is no layer of vgg11",
+        ),
         (
             evolution(network={"name": "lenet5"}, layers=["conv1"]),
             "config.evolution.a.layers: 'conv1' is no layer of lenet5",

@@ -18,10 +18,13 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from ansatz.data.batches import on_device
+from ansatz.features.matrix import nfm
+from ansatz.features.stored import read_matrices
 from ansatz.files.dataset import read_dataset
 from ansatz.files.hashing import checksum
 from ansatz.files.hdf5 import read_tree, write_tree
 from ansatz.files.tables import ACTIVATIONS, CLOCK, METRICS, SPECTRA
+from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
 from ansatz.networks.weights import read_weights, save_weights
 from ansatz.training.config import TrainingConfig
@@ -239,8 +242,22 @@ def test_ambiguous_layers_are_refused_with_the_list(clone):
     chosen = {"features.3": "features.5", "features.6": "features.10", "features.8": "features.12"}
     chosen |= {"features.11": "features.12", "features.13": "features.22"}
     chosen |= {"features.16": "features.20", "features.18": "features.22"}
-    clone.configure(sources=sources, initialization={"initializers": ["nfm", "normal"], "layers": chosen})
+    clone.configure(sources=sources, initialization={"initializers": ["nfm", "normal"], "layers": {"own": chosen}})
     clone.snakemake(*runs)
+
+
+def test_a_network_before_training_is_a_source(clone):
+    """Its NFM is that of the network which its initializer and its seed give."""
+    network = {"name": "vgg11_small", "width": 0.03125, "image_size": 32}
+    clone.configure(sources={"random": {"initial": {"network": network, "seed": 5}}})
+    features = clone.results / "sources/random/features.h5"
+    clone.snakemake("results/test/sources/random/features.h5")
+    initial = build("vgg11_small", 2, seed=5, width=0.03125)
+    initialize(initial, "kaiming_normal", seed=5)
+    expected, stored = nfm(initial), read_matrices(features)
+    assert list(stored) == ["nfm"], "no images, no AGOP"
+    for layer, matrix in stored["nfm"].items():
+        torch.testing.assert_close(matrix.dense(), expected[layer].dense())
 
 
 def test_torchvisions_weights_from_data_dir(clone):

@@ -24,7 +24,7 @@ rule match_layers:
         TORCH
     params:
         network=CONFIG.study_network.builder,
-        matching=PLAN.matching,
+        matching=lambda wildcards: PLAN.matching_of(wildcards.source),
     message:
         "Match the layers of the network with those of {wildcards.source}"
     script:

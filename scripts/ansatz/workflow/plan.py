@@ -166,12 +166,14 @@ class Plan(Settings):
             settings, place = source.settings, source_place(name, run_seed)
             start: Options = {}
             split = self.split_of(run_seed)
-            if source.train:
-                network = self.network_of(source.train.network)
+            if source.initialized:
+                network = self.network_of(settings.network)
                 builder, images = network.builder, self.images_of(network)
-                start = self.initializer_of(source.train.initializer, run_seed)
-                start["seed"] = source_seed(source.train, run_seed)
-                weights, origin = f"{self.results}/{place}/weights.pt", source.train.dataset
+                start = self.initializer_of(settings.initializer, run_seed)
+                start["seed"] = source_seed(settings, run_seed)
+                weights, origin = None, settings.initializer.label
+                if source.train:
+                    weights, origin = f"{self.results}/{place}/weights.pt", settings.dataset
             elif source.run:
                 run = self.trainings[run_place(settings.dataset, settings.initializer, settings.seed)]
                 builder, images, split = run.network, run.images, run.split

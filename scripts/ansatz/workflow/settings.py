@@ -6,7 +6,7 @@ from ansatz.workflow.cases import NO_INITIALIZER, Options
 from ansatz.workflow.configuration.choices import Choice
 from ansatz.workflow.configuration.model import Configuration
 from ansatz.workflow.configuration.networks import NetworkConfig
-from ansatz.workflow.configuration.sources import Source, TrainSource
+from ansatz.workflow.configuration.sources import InitialSource, Source
 from ansatz.workflow.configuration.training import TrainingSection
 from ansatz.workflow.protocols import PROTOCOLS, Protocol
 
@@ -68,11 +68,10 @@ class Settings:
         """Return the parameters of a training."""
         return section.model_dump() | {"precision": self.configuration.precision}
 
-    @property
-    def matching(self) -> Options:
-        """How layers are matched with those of a source, as `ansatz.features.matching.match` takes it."""
+    def matching_of(self, source: str) -> Options:
+        """Return how layers are matched with those of a source, as `ansatz.features.matching.match` takes it."""
         study = self.configuration.initialization
-        return {"layers": study.layers, "resize": study.resize} if study else {}
+        return {"layers": study.layers.get(source, {}), "resize": study.resize} if study else {}
 
     def split_of(self, run_seed: int | None) -> Options:
         """Return the seed that divides training and validation images; None for the division in the file."""
@@ -87,7 +86,7 @@ class Settings:
         covariance, features = {}, None
         if name:
             features = self.features_of(name, run_seed)
-            covariance = self.matching | {"scaling": self.protocol.scaling} if study else {}
+            covariance = self.matching_of(name) | {"scaling": self.protocol.scaling} if study else {}
         return {
             "initializer": {
                 "name": choice.name,
@@ -107,9 +106,10 @@ class Settings:
         return f"{self.results}/{place}/features.h5"
 
     def own_seeds(self, source: Source) -> list[int]:
-        """Return the seeds for which a source is made anew; convolutions alone, and runs, are always the same."""
+        """Return the seeds for which a source is made anew; weights alone, and runs, are always the same."""
         study = self.configuration.initialization
-        return study.all_seeds if study and study.source_seed == "run" and source.dataset and not source.run else []
+        varies = source.initialized or (source.dataset and not source.run)
+        return study.all_seeds if study and study.source_seed == "run" and varies else []
 
 
 def torchvision_network(weights: str) -> Options:
@@ -123,9 +123,9 @@ def source_place(name: str, run_seed: int | None) -> str:
     return f"sources/{name}" if run_seed is None else f"sources/{name}/seed{run_seed}"
 
 
-def source_seed(train: TrainSource, run_seed: int | None) -> int:
-    """Return the seed of a source that is trained here."""
-    return train.seed if run_seed is None else SOURCES + train.seed + run_seed
+def source_seed(source: InitialSource, run_seed: int | None) -> int:
+    """Return the seed of a source that is initialized here."""
+    return source.seed if run_seed is None else SOURCES + source.seed + run_seed
 
 
 def run_place(dataset: str, initializer: str, seed: int) -> str:

@@ -1,5 +1,6 @@
 """What a plan asks for besides its cases."""
 
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -85,6 +86,31 @@ def test_a_chain_of_sources_stays_with_one_seed():
     assert source.features_file == "results/test/sources/first/seed0/features.h5"
 
 
+def test_a_network_before_training_is_a_source_for_each_seed():
+    study = STUDY | {"seeds": [3, 4], "split": "run", "source_seed": "run"}
+    plan = Plan(load(configuration(sources={"mine": {"initial": {"seed": 5}}}, initialization=study)), "results/test")
+    run, extraction = (
+        plan.trainings["initialization/runs/digits/nfm/seed4"],
+        plan.extractions["sources/mine/seed4/features"],
+    )
+    assert run.features_file == f"results/test/{extraction.place}.h5"
+    assert (extraction.weights, extraction.dataset, extraction.network) == (None, None, run.network)
+    assert extraction.initializer["name"] == "kaiming_normal"
+    seeds = [plan.extractions[f"sources/mine{own}/features"].seed for own in ("", "/seed3", "/seed4")]
+    assert seeds == [5, 10**9 + 5 + 3, 10**9 + 5 + 4]
+
+
+def test_layers_are_matched_for_each_source():
+    train = {"train": {"dataset": "digits", "training": {"batch_size": 16}}}
+    study = STUDY | {"initializers": ["nfm@a", "nfm@b"], "layers": {"b": {"features.0": "features.0"}}}
+    plan = Plan(load(configuration(sources={"a": train, "b": train}, initialization=study)), "results/test")
+    layers = {
+        source: plan.trainings[f"initialization/runs/digits/nfm@{source}/seed0"].initializer["covariance"]["layers"]
+        for source in ("a", "b")
+    }
+    assert layers == {"a": {}, "b": {"features.0": "features.0"}}
+
+
 def test_initializers_that_draw_from_several_sources_are_known_by_kind_and_source():
     train = {"train": {"dataset": "digits", "training": {"batch_size": 16}}}
     imagenet = {"torchvision": {"weights": "VGG11_Weights.IMAGENET1K_V1"}}  # alone, without images
@@ -106,11 +132,10 @@ def test_the_study_of_transfer_has_as_many_trainings_as_it_says():
         f"{len(runs)} small trainings of the study and {len(own_sources) - len(runs)} of its sources"
         in file.read_text()
     )
-    datasets = set(plan.configuration.datasets)
-    assert {(each["kind"], each["source"]) for each in SourceInputs(plan).transfer.values()} == {
-        (kind, source) for kind in ("kaiming_nfm", "nfm+lsuv") for source in datasets
-    }
-    assert all(each["seen"] == each["source"] for each in SourceInputs(plan).transfer.values())
+    datasets, transfer = list(plan.configuration.datasets), SourceInputs(plan).transfer.values()
+    sources = ["random", *datasets, "imagenet"]
+    assert [(each["kind"], each["source"]) for each in transfer] == list(product(("kaiming_nfm", "nfm+lsuv"), sources))
+    assert all(each["seen"] == (each["source"] if each["source"] in datasets else None) for each in transfer)
 
 
 def test_the_released_protocol_sets_head_scale_and_extraction():

@@ -68,6 +68,11 @@ class Choice(BaseModel):
         """The feature matrix that an initializer draws from."""
         return self.definition.declared.get("needs")
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether an initializer reads training images."""
+        return self.unit_variance or bool(self.definition.declared.get("needs_images"))
+
     def drawing_from(self, source: str | None) -> "Choice":
         """Return the same initializer with another source, or with none that is named."""
         return self.model_copy(update={"source": source})

@@ -92,8 +92,8 @@ def _completed(configuration: Configuration) -> Configuration:
         missing = {key: value for key, value in defaults.items() if getattr(study, key) is None}
         study = study.model_copy(update=missing)
     sources = {
-        name: Source(train=source.train.model_copy(update={"network": network}))
-        if source.train and source.train.network is None
+        name: Source(**{source.kind: source.initialized.model_copy(update={"network": network})})
+        if source.initialized and source.initialized.network is None
         else source
         for name, source in configuration.sources.items()
     }

@@ -134,8 +134,8 @@ class Configuration(Section):
     def origin_of(self, source: str) -> str | None:
         """Return the name of the source that a source starts from, if it starts from one."""
         of, study = self.sources[source], self.initialization
-        if of.train:
-            return self.source_of(of.train.initializer)
+        if of.initialized:
+            return self.source_of(of.initialized.initializer)
         compared = {choice.label: choice for choice in study.initializers} if study else {}
         return self.source_of(compared.get(of.run.initializer)) if of.run else None
 

@@ -116,10 +116,10 @@ class Initialization(Section):
         "from: nothing; rows and columns, over which filters are interpolated; or channels, which are then independent "
         "of each other, with the source's mean covariance over rows and columns.",
     )
-    layers: dict[str, Text] = Field(
+    layers: dict[Name, dict[str, Text]] = Field(
         {},
-        description="Layer of the network: layer of the source that it draws from, where the shapes of patches do not "
-        "decide it.",
+        description="Source: layer of the network: layer of that source that it draws from, where the shapes of "
+        "patches do not decide it.",
     )
 
     @property

@@ -48,16 +48,28 @@ OfWeights = Annotated[
 NORMALISED = "How images are normalised: by the statistics of the dataset, or by means and deviations of yours"
 
 
-class TrainSource(Section):
-    """A network that this workflow trains."""
+class InitialSource(Section):
+    """A network before training, which has learned nothing."""
 
-    dataset: Text = Field(description="Dataset that it is trained on, and over whose training images AGOP is averaged.")
+    dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null for an NFM alone.")
     network: NetworkConfig | None = Field(None, description="The network; null is that of `initialization`.")
     initializer: Initializer = Field(
         Choice(kind="initializer", name="kaiming_normal"),
         description="What it is initialized with; it may draw from another source, as in nfm@imagenet.",
     )
     seed: Seed = Field(0, description="Its seed.")
+
+    @model_validator(mode="after")
+    def _check_images(self) -> "InitialSource":
+        if self.dataset is None and self.initializer.needs_images:
+            raise at(("initializer",), f"{self.initializer.label} needs training images; give dataset")
+        return self
+
+
+class TrainSource(InitialSource):
+    """A network that this workflow trains."""
+
+    dataset: Text = Field(description="Dataset that it is trained on, and over whose training images AGOP is averaged.")
     training: TrainingSection = Field(TrainingSection(), description="How it is trained.")
 
 
@@ -138,6 +150,7 @@ class Source(Sparse):
     """A source, of one of these kinds."""
 
     train: TrainSource | None = Field(None, description="A network that this workflow trains.")
+    initial: InitialSource | None = Field(None, description="A network before training.")
     run: RunSource | None = Field(None, description="A run of the study; `initialization.keep_weights` keeps weights.")
     torchvision: TorchvisionSource | None = Field(None, description="torchvision's pre-trained weights.")
     checkpoint: CheckpointSource | None = Field(None, description="Weights of your own.")
@@ -159,6 +172,11 @@ class Source(Sparse):
     def settings(self) -> Any:
         """The settings of that kind."""
         return getattr(self, self.kind)
+
+    @property
+    def initialized(self) -> InitialSource | None:
+        """The settings, if it is a network that is initialized here, trained or not."""
+        return self.train or self.initial
 
     @property
     def dataset(self) -> str | None:

@@ -20,7 +20,7 @@ def wrong_layers(configuration: Configuration) -> Iterator[str]:
             try:
                 available = layer_names(**network.builder)
             except UserError as error:  # such as a depth that the images do not allow
-                yield f"{key.removesuffix('layers')}{error}"
+                yield f"{key.rpartition('layers')[0]}{error}"
                 continue
             for layer in layers:
                 if layer not in available:
@@ -30,7 +30,8 @@ def wrong_layers(configuration: Configuration) -> Iterator[str]:
 def _layers(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig, list[str]]]:
     study = configuration.initialization
     if study:
-        yield "initialization.layers", study.network, list(study.layers)
+        for source, layers in study.layers.items():
+            yield f"initialization.layers.{source}", study.network, list(layers)
     for name, experiment in configuration.evolution.items():
         yield f"evolution.{name}.layers", experiment.network, experiment.layers or []
 
@@ -53,7 +54,7 @@ def wrong_sizes(configuration: Configuration) -> Iterator[str]:
 
 def _networks(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig]]:
     for name, source in configuration.sources.items():
-        if (source.train or source.checkpoint) and source.settings.network:
+        if (source.initialized or source.checkpoint) and source.settings.network:
             yield f"sources.{name}.{source.kind}.network", source.settings.network
     if configuration.initialization:
         yield "initialization.network", configuration.initialization.network

@@ -35,6 +35,8 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
             yield f"{key}: {choice.key!r} may draw from several sources; write {written}"
         elif choice.needs not in configuration.sources[name := choice.source or names[0]].matrices:
             yield f"{key}: {choice.key!r} {MISSING[choice.needs].format(source=name)}"
+    matched = configuration.initialization.layers if configuration.initialization else {}
+    yield from (f"initialization.layers: the source {none_of(name, names)}" for name in matched if name not in names)
     yield from _missing_runs(configuration)
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
@@ -44,8 +46,8 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
 def _initializers(configuration: Configuration) -> Iterator[tuple[str, Choice]]:
     """Yield every initializer, with the key."""
     for name, source in configuration.sources.items():
-        if source.train:
-            yield f"sources.{name}.train.initializer", source.train.initializer
+        if source.initialized:
+            yield f"sources.{name}.{source.kind}.initializer", source.initialized.initializer
     if configuration.initialization:
         for position, choice in enumerate(configuration.initialization.initializers):
             yield f"initialization.initializers.{position}", choice
