@@ -40,6 +40,7 @@ RemoteExecutor.sleep = sleep
 main()
 """
 PROGRAM = (sys.executable, "-c", ASKING_OFTEN)
+TABLES = [f"results/test/initialization/{table}.csv" for table in ("tidy", "activations")]  # figures need no cluster
 
 
 def run_folder(clone, run):
@@ -111,7 +112,7 @@ class Struck:
 def struck(cluster, make_clone):
     """A grid each of whose trainings met a fault after its first checkpoint."""
     clone = make_clone("struck", settings={"set-resources": {"train": {"mem_mb": MEMORY}}}, **GRID)
-    process, waiting = clone.start("--profile", "slurm", program=PROGRAM), dict(FAULTS)
+    process, waiting = clone.start(*TABLES, "--profile", "slurm", program=PROGRAM), dict(FAULTS)
     while process.poll() is None:
         for run in list(waiting):
             if (run_folder(clone, run) / "checkpoint.pt").exists():
@@ -149,14 +150,14 @@ def test_what_happened_is_told(struck, line):
 
 def test_numbers_are_those_of_an_undisturbed_run(struck, make_clone):
     undisturbed = make_clone("undisturbed", **GRID)
-    undisturbed.snakemake("--resources", "gpu=2", config=None)
+    undisturbed.snakemake(TABLES[0], "--resources", "gpu=2", config=None)
     assert (undisturbed.results / "initialization/tidy.csv").read_bytes() == (
         struck.clone.results / "initialization/tidy.csv"
     ).read_bytes()
 
 
 def test_nothing_is_to_be_done_afterwards(struck):
-    assert struck.clone.start("--profile", "slurm").wait() == 0
+    assert struck.clone.start(*TABLES, "--profile", "slurm").wait() == 0
     assert "Nothing to be done" in struck.clone.output
 
 
@@ -184,7 +185,7 @@ def test_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
     study = {"initializers": ["normal"], "seeds": list(range(6))}
     clone = make_clone("grouped", settings=together, initialization=study, sources=None)
     before = set(cluster.jobs())
-    assert clone.start("--profile", "slurm", program=PROGRAM).wait() == 0, clone.output
+    assert clone.start(*TABLES, "--profile", "slurm", program=PROGRAM).wait() == 0, clone.output
     assert len(list(clone.results.glob("initialization/runs/*/*/*/metrics.csv"))) == 6
     submitted = [job for number, job in cluster.jobs().items() if number not in before]
     submitted = [job for job in submitted if job["JobState"] == "COMPLETED"]  # not those that were tried again

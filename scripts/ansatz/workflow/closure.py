@@ -57,7 +57,7 @@ def _imported(path: Path) -> list[Path]:
 
 def _modules(path: Path) -> Iterator[str]:
     """Yield all modules that a file may import; ``from a import b`` may mean a or a.b."""
-    for node in _executed(_tree(path)):
+    for node in _statements(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -65,12 +65,13 @@ def _modules(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree, except for imports that only type checkers read."""
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements of a tree, except for imports that only type checkers read; expressions hold none."""
     yield node
     for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
-            yield from _executed(child)
+        typed = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
+        if not typed and not isinstance(child, ast.expr):
+            yield from _statements(child)
 
 
 @cache

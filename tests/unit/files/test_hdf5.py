@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -38,6 +38,7 @@ def assert_same(actual, expected):
             np.testing.assert_array_equal(actual[name], member)
 
 
+@settings(max_examples=40)  # as files are synchronised with the disk
 @given(trees)
 def test_a_tree_reads_back(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("tree") / "x.h5"

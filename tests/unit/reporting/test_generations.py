@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from ansatz.reporting.figures import sources
-from ansatz.reporting.figures.style import save
 from ansatz.reporting.generations import MEASURES, features, learned
 
 CHAINS = {"c": ["a", "b", "c"], "d": ["a", "d"]}
@@ -184,15 +183,3 @@ def test_pairs_that_cannot_be_compared_are_empty(described):
     cells = sources.alignment(some).axes[0].images[0].get_array()
     assert np.isnan(np.ma.filled(cells, np.nan)[0, 2])
     assert "no two sources" in sources.alignment(alignment.iloc[:0]).texts[0].get_text()
-
-
-def test_figures_repeat_byte_for_byte(tables, described, tmp_path):
-    spectra, alignment = described
-    for name in ("a", "b"):
-        table, matrices = learned(*tables, CHAINS, DRAWING), features(spectra, alignment, CHAINS)
-        save(sources.generations(table, matrices), tmp_path / f"generations_{name}.svg")
-        save(sources.spectra(spectra), tmp_path / f"spectra_{name}.svg")
-        save(sources.alignment(alignment), tmp_path / f"alignment_{name}.svg")
-    for figure in ("generations", "spectra", "alignment"):
-        a, b = (tmp_path / f"{figure}_{name}.svg" for name in ("a", "b"))
-        assert a.read_bytes() == b.read_bytes()

@@ -7,7 +7,6 @@ from scipy import stats
 
 from ansatz.files.tables import read_csv, write_csv
 from ansatz.reporting import initialization, transfer
-from ansatz.reporting.figures.style import save
 from ansatz.reporting.figures.transfer import transfer as draw
 
 SEEN = {"svhn": "svhn", "007": None, "cifar10": "cifar10"}  # the dataset of each source, in their order
@@ -168,11 +167,3 @@ def test_two_sources_one_dataset_and_one_seed_have_a_figure_too(runs):
     assert len(texts(figure.axes[0])) == 2, "means without intervals"
     nothing = draw(gains.assign(difference=np.nan, area_difference=np.nan))
     assert texts(nothing.axes[0]) == ["diverged", "diverged"]
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_files_repeat_byte_for_byte(gains, tmp_path, suffix):
-    paths = [tmp_path / f"{number}.{suffix}" for number in range(2)]
-    for path in paths:
-        save(draw(gains), path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
