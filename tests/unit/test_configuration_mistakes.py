@@ -538,6 +538,14 @@ MISTAKES = {
         study(layers={"mime": {"features.0": "features.0"}}),
         "config.initialization.layers: the source 'mime' is none of mine; did you mean 'mine'?",
     ),
+    "layers of no source": (
+        study(layers={"features.0": "features.0"}),
+        "config.initialization.layers: give layers for each source: {imagenet: {features.3: features.5}}",
+    ),
+    "layers where there are no sources": (
+        {"sources": None} | study(initializers=["normal"], layers={"mine": {"features.0": "features.0"}}),
+        "config.initialization.layers: there are no sources",
+    ),
     "an initial network that needs images": (
         {"sources": {"mine": {"initial": {"initializer": "kaiming_normal+lsuv"}}}},
         "config.sources.mine.initial.initializer: kaiming_normal+lsuv needs training images; give dataset",
@@ -680,6 +688,10 @@ def test_a_mistake_is_reported_in_one_line(mistake):
     [
         (
             study(layers={"mine": {"features.1": "features.0"}}),
+            "config.initialization.layers.mine: 'features.1' is no layer of vgg11",
+        ),
+        (
+            study(layers={"mine": {"features.0": "features.1"}}),
             "config.initialization.layers.mine: 'features.1' is no layer of vgg11",
         ),
         (

@@ -50,6 +50,7 @@ rule extract_features:
         split=EXTRACTIONS.of("split"),
         estimator=EXTRACTIONS.of("estimator"),
         normalisation=EXTRACTIONS.of("normalisation"),
+        checksum=EXTRACTIONS.of("checksum"),
         source=EXTRACTIONS.of("description"),
         device=DEVICE,
     message:

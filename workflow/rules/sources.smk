@@ -24,7 +24,7 @@ rule match_layers:
         TORCH
     params:
         network=CONFIG.study_network.builder,
-        matching=lambda wildcards: PLAN.matching_of(wildcards.source),
+        matching=lambda wildcards: PLAN.matching_of(wildcards.source, CONFIG.study_network),
     message:
         "Match the layers of the network with those of {wildcards.source}"
     script:

@@ -26,7 +26,7 @@ from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.features.gradients import gradients_of
 from ansatz.features.matrix import FeatureMatrix, Shape, grouped
-from ansatz.networks.evaluation import activation_bytes, frozen, has_values
+from ansatz.networks.evaluation import activation_bytes, frozen, has_values, is_finite
 from ansatz.networks.layers import patch_shape
 from ansatz.seeds import derive_seed
 
@@ -113,7 +113,7 @@ def agop(
         if not images:
             raise UserError("AGOP: there are no images to average over")
         for name, moment in moments.items():
-            if not _is_finite(moment):
+            if not is_finite(moment):
                 raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
         if unreached := gradients.unreached():
             LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", ", ".join(unreached))
@@ -175,7 +175,7 @@ def _check(network: nn.Module, probes: int | None, precision: str) -> None:
             raise UserError(f"AGOP: {name} has no values yet; run the network on one batch, or load its weights")
         if tensor.is_inference():
             raise UserError(f"AGOP: {name} was made in inference mode, which keeps no gradients; use torch.no_grad()")
-        if not _is_finite(tensor):
+        if not is_finite(tensor):
             raise UserError(f"AGOP: {name} is not finite; has the network diverged?")
 
 
@@ -185,17 +185,9 @@ def _images(batch: Any, network: nn.Module, count: int) -> torch.Tensor:
     if not isinstance(x, torch.Tensor) or x.dim() < 2:
         what = f"a tensor {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
         raise UserError(f"AGOP: a batch is {what}; it must be images (n, channels, height, width), or a tuple of them")
-    if not _is_finite(x):
+    if not is_finite(x):
         raise UserError(f"AGOP: images {count} to {count + len(x) - 1} are not finite")
     return x.detach()
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    """Return whether all entries are finite; `torch.isfinite` would take as much memory again."""
-    if not tensor.is_floating_point() or not tensor.numel() or tensor.layout is not torch.strided:
-        return True
-    smallest, largest = tensor.detach().aminmax()  # NaN if there is one
-    return bool(smallest.isfinite() & largest.isfinite())
 
 
 @contextmanager

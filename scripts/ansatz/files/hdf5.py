@@ -250,4 +250,6 @@ def _opened(path: str | os.PathLike[str], kind: str) -> Iterator["h5py.File"]:
     except (FileNotFoundError, PermissionError) as error:
         raise UserError(f"{path}: {os.strerror(error.errno or 0)}") from error
     except (OSError, KeyError, RuntimeError, ValueError) as error:  # ValueError: a damaged type
-        raise UserError(f"{path}: not a readable {kind} ({error}); remove it and run again") from error
+        raise UserError(
+            f"{path}: not a readable {kind} ({error}); if it is a result, remove it and run again"
+        ) from error

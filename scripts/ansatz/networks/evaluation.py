@@ -93,6 +93,14 @@ def has_values(tensor: torch.Tensor) -> bool:
     return not (is_lazy(tensor) or tensor.is_meta)
 
 
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Return whether all entries are finite; `torch.isfinite` would take as much memory again."""
+    if not tensor.is_floating_point() or not tensor.numel() or tensor.layout is not torch.strided:
+        return True
+    smallest, largest = tensor.detach().aminmax()  # NaN if there is one
+    return bool(smallest.isfinite() & largest.isfinite())
+
+
 def check_logits(network: nn.Module, classes: int, *, channels: int, size: int) -> None:
     """Refuse a network that does not map each image to one logit per class.
 

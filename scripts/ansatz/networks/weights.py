@@ -13,6 +13,7 @@ from ansatz.data.archives import Archive
 from ansatz.errors import UserError
 from ansatz.files.atomic import atomic
 from ansatz.files.hashing import fingerprint
+from ansatz.networks.evaluation import is_finite
 from ansatz.networks.layers import conv_layers
 
 MOST_LISTED = 30  # mismatching parameters that an error lists
@@ -51,8 +52,9 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         if Path(path).suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
-        state = load_verified(path)
+            state: Any = load_file(path)
+        else:
+            state = load_verified(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist") from error
     except zipfile.BadZipFile as error:
@@ -105,7 +107,8 @@ def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bo
     Raises
     ------
     UserError
-        If parameters are missing, superfluous or of another shape: they are listed, with both shapes.
+        If parameters are missing, superfluous or of another shape: they are listed, with both shapes. If one is not
+        finite.
     """
     weights, expected = read_weights(path), network.state_dict()
     if convolutions_alone:
@@ -119,6 +122,8 @@ def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bo
     if mismatches:
         rest = f"; and {len(mismatches) - MOST_LISTED} more" if len(mismatches) > MOST_LISTED else ""
         raise UserError(f"{path}: does not fit the network: {'; '.join(mismatches[:MOST_LISTED])}{rest}")
+    if wrong := next((name for name, value in weights.items() if not is_finite(value)), None):
+        raise UserError(f"{path}: {wrong} is not finite; has the network diverged?")
     network.load_state_dict(weights, strict=not convolutions_alone)
 
 

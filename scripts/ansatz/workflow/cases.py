@@ -150,12 +150,15 @@ class Extraction(InitialNetwork):
         How its AGOP is computed.
     normalisation
         As for `ansatz.networks.weights.normalisation_of`.
+    checksum : dict
+        The ``sha256`` of the file of weights, where it is known: another one is other weights, whatever their date.
     """
 
     weights: str | None
     description: str
     estimator: Options
     normalisation: Any = None
+    checksum: Options = field(default_factory=dict)
 
     @property
     def weights_file(self) -> str | list[str]:
@@ -189,6 +192,7 @@ class Alignment(Case):
     trained: bool
     pictured: bool
     normalisation: Any = None
+    checksum: Options = field(default_factory=dict)
 
     @property
     def summary_file(self) -> str | list[str]:

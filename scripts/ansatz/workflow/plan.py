@@ -56,7 +56,7 @@ class Plan(Settings):
                     dataset=train.dataset,
                     network=network.builder,
                     images=self.images_of(network),
-                    **self.initializer_of(train.initializer, run_seed),
+                    **self.initializer_of(train.initializer, network, run_seed),
                     training=self.training_of(train.training),
                     seed=seed,
                     split=self.split_of(run_seed),
@@ -114,7 +114,7 @@ class Plan(Settings):
             dataset=dataset,
             network=study.network.builder,
             images=self.images_of(study.network),
-            **self.initializer_of(initializer, seed),
+            **self.initializer_of(initializer, study.network, seed),
             training=training,
             tuning=tuning.place if tuning else None,
             head=self.protocol.head,
@@ -135,7 +135,7 @@ class Plan(Settings):
                 dataset=alignment.dataset,
                 network=alignment.network,
                 images=alignment.images,
-                **self.initializer_of(settings.initializer),
+                **self.initializer_of(settings.initializer, settings.network),
                 training=self.training_of(settings.training),
                 seed=alignment.seed,
                 title=f"ansatz.trained.{alignment.place.removeprefix('ansatz/')}",
@@ -151,7 +151,7 @@ class Plan(Settings):
                     dataset=dataset,
                     network=settings.network.builder,
                     images=self.images_of(settings.network),
-                    **self.initializer_of(settings.initializer),
+                    **self.initializer_of(settings.initializer, settings.network),
                     training=self.training_of(settings.training),
                     seed=seed,
                     title=f"evolution.{experiment}",
@@ -169,7 +169,7 @@ class Plan(Settings):
             if source.initialized:
                 network = self.network_of(settings.network)
                 builder, images = network.builder, self.images_of(network)
-                start = self.initializer_of(settings.initializer, run_seed)
+                start = self.initializer_of(settings.initializer, network, run_seed)
                 start["seed"] = source_seed(settings, run_seed)
                 weights, origin = None, settings.initializer.label
                 if source.train:
@@ -185,7 +185,7 @@ class Plan(Settings):
             else:
                 builder = settings.network.builder | ({"classes": settings.classes} if settings.classes else {})
                 images, weights, origin = self.images_of(settings.network), settings.path, settings.path
-                start["normalisation"] = self.normalisation_of(settings)
+                start |= {"normalisation": self.normalisation_of(settings), "checksum": {"sha256": settings.sha256}}
             yield Extraction(
                 results=self.results,
                 place=f"{place}/features",
@@ -216,6 +216,7 @@ class Plan(Settings):
                     seed=case.seed,
                     estimator=self.estimator,
                     normalisation=case.normalisation,
+                    checksum=case.checksum,
                 )
 
     def _pretrained(self) -> Iterator[Alignment]:
@@ -243,6 +244,7 @@ class Plan(Settings):
                 images=self.images_of(checkpoint.network),
                 weights=checkpoint.path,
                 normalisation=self.normalisation_of(checkpoint),
+                checksum={"sha256": checkpoint.sha256},
                 **common,
             )
 

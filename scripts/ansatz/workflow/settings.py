@@ -68,17 +68,20 @@ class Settings:
         """Return the parameters of a training."""
         return section.model_dump() | {"precision": self.configuration.precision}
 
-    def matching_of(self, source: str) -> Options:
+    def matching_of(self, source: str, network: NetworkConfig) -> Options:
         """Return how layers are matched with those of a source, as `ansatz.features.matching.match` takes it."""
         study = self.configuration.initialization
-        return {"layers": study.layers.get(source, {}), "resize": study.resize} if study else {}
+        if not study:
+            return {}
+        layers = study.layers.get(source, {}) if network == study.network else {}  # other networks have other layers
+        return {"layers": layers, "resize": study.resize}
 
     def split_of(self, run_seed: int | None) -> Options:
         """Return the seed that divides training and validation images; None for the division in the file."""
         study = self.configuration.initialization
         return {"seed": run_seed if study and study.split == "run" else None}
 
-    def initializer_of(self, choice: Choice | None, run_seed: int | None = None) -> Options:
+    def initializer_of(self, choice: Choice | None, network: NetworkConfig, run_seed: int | None = None) -> Options:
         """Return the initializer as scripts take it, and the file that it draws from: of its run, or a shared one."""
         if choice is None:
             return {"initializer": NO_INITIALIZER, "features": None}
@@ -86,7 +89,7 @@ class Settings:
         covariance, features = {}, None
         if name:
             features = self.features_of(name, run_seed)
-            covariance = self.matching_of(name) | {"scaling": self.protocol.scaling} if study else {}
+            covariance = self.matching_of(name, network) | {"scaling": self.protocol.scaling} if study else {}
         return {
             "initializer": {
                 "name": choice.name,

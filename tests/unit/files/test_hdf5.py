@@ -88,5 +88,7 @@ def test_a_fingerprint_is_of_names_types_shapes_and_values_whatever_the_order(tm
 
 def test_a_missing_member_is_one_line(tmp_path):
     write_tree(tmp_path / "x.h5", {"a": np.arange(3)}, provenance={})
-    with pytest.raises(UserError, match=r"^.*x\.h5: not a readable thing \('b'\); remove it and run again$"):
+    with pytest.raises(
+        UserError, match=r"^.*x\.h5: not a readable thing \('b'\); if it is a result, remove it and run again$"
+    ):
         read_tree(tmp_path / "x.h5", lambda root: root["b"], kind="thing")

@@ -132,7 +132,11 @@ def test_broken_files_are_named(tmp_path, write, harm):
         path.unlink()
     else:
         (features if write is not features else a_dataset)(path)
-    line = "No such file" if harm == "remove" else r"not a readable \w+\.h5 \(.*\); remove it and run again"
+    line = (
+        "No such file"
+        if harm == "remove"
+        else r"not a readable \w+\.h5 \(.*\); if it is a result, remove it and run again"
+    )
     with pytest.raises(UserError, match=f"file.h5: {line}") as caught:
         READ[write](path)
     assert "\n" not in str(caught.value)
@@ -156,7 +160,9 @@ def test_a_flipped_bit_is_found_unless_it_changes_nothing(tmp_path, write):
         path.write_bytes(flipped)
         outcome = content_or_error(write, path)
         if outcome != content:
-            assert re.fullmatch(r".*file.h5: not a readable \w+\.h5 \(.*\); remove it and run again", outcome)
+            assert re.fullmatch(
+                r".*file.h5: not a readable \w+\.h5 \(.*\); if it is a result, remove it and run again", outcome
+            )
             damaged += 1
     assert damaged > 50
 

@@ -124,3 +124,20 @@ def test_weights_of_torchvision_are_found_by_name():
     assert (archive.file, archive.sha256) == ("vgg11-8a719046.pth", "8a719046")
     with pytest.raises(UserError, match=r"torchvision has no 'VGG11_Weights\.V9'"):
         published_weights("VGG11_Weights.V9")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("alone", [False, True])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value, alone):
+    network = build("lenet5", 3, seed=0, in_channels=1)
+    with torch.no_grad():
+        network.features[0].weight[0, 0, 0, 0] = value
+    save_weights(network, tmp_path / "x.pt")
+    with pytest.raises(UserError, match=r"x\.pt: features\.0\.weight is not finite; has the network diverged\?$"):
+        load_weights(network, tmp_path / "x.pt", convolutions_alone=alone)
+
+
+def test_prefixes_are_taken_off_in_safetensors_too(tmp_path):
+    network = build("lenet5", 3, seed=0, in_channels=1)
+    save_file(prefixed(network.state_dict(), "module."), tmp_path / "x.safetensors")
+    load_weights(build("lenet5", 3, seed=1, in_channels=1), tmp_path / "x.safetensors")

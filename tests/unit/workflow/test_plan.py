@@ -1,5 +1,6 @@
 """What a plan asks for besides its cases."""
 
+from hashlib import sha256
 from itertools import product
 from types import SimpleNamespace
 
@@ -109,6 +110,22 @@ def test_layers_are_matched_for_each_source():
         for source in ("a", "b")
     }
     assert layers == {"a": {}, "b": {"features.0": "features.0"}}
+
+
+def test_layers_are_matched_for_the_network_of_the_study_alone():
+    first = {"initial": {}}
+    other = {"name": "cnn", "depth": 1, "image_size": 32}
+    second = {"train": {"dataset": "digits", "initializer": "nfm@first", "network": other}}
+    study = STUDY | {"initializers": ["nfm@first"], "layers": {"first": {"features.0": "features.0"}}}
+    plan = Plan(load(configuration(sources={"first": first, "second": second}, initialization=study)), "results/test")
+    assert plan.trainings["sources/second"].initializer["covariance"]["layers"] == {}
+
+
+def test_another_checksum_of_weights_is_another_extraction(tmp_path):
+    (tmp_path / "own.pt").write_bytes(b"weights")
+    own = {"checkpoint": {"path": str(tmp_path / "own.pt"), "sha256": sha256(b"weights").hexdigest()}}
+    plan = Plan(load(configuration(sources={"mine": own})), "results/test")
+    assert plan.extractions["sources/mine/features"].checksum == {"sha256": own["checkpoint"]["sha256"]}
 
 
 def test_initializers_that_draw_from_several_sources_are_known_by_kind_and_source():

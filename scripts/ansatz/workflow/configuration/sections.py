@@ -1,8 +1,9 @@
 """The four sections that say what is run, and what they share."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from ansatz.workflow.configuration.choices import Choice, Initializer
 from ansatz.workflow.configuration.mistakes import at, joined, mistake, none_of, shown
@@ -118,9 +119,16 @@ class Initialization(Section):
     )
     layers: dict[Name, dict[str, Text]] = Field(
         {},
-        description="Source: layer of the network: layer of that source that it draws from, where the shapes of "
-        "patches do not decide it.",
+        description="For each source, where the shapes of patches do not decide it: layer of the network, and the "
+        "layer of the source that it draws from, as in {imagenet: {features.3: features.5}}.",
     )
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _check_nesting(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and any(isinstance(layers, str) for layers in value.values()):
+            raise mistake("give layers for each source: {imagenet: {features.3: features.5}}")
+        return value
 
     @property
     def all_seeds(self) -> list[int]:

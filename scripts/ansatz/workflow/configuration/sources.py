@@ -1,5 +1,6 @@
 """Sources: networks whose feature matrices can be drawn from, each under a name."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -148,6 +149,14 @@ class FeaturesSource(Section):
 
 class Source(Sparse):
     """A source, of one of these kinds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults(cls, value: Any) -> Any:
+        """Take ``initial:`` with nothing behind it for a network with all defaults."""
+        if isinstance(value, Mapping):
+            return {kind: {} if settings is None else settings for kind, settings in value.items()}
+        return value
 
     train: TrainSource | None = Field(None, description="A network that this workflow trains.")
     initial: InitialSource | None = Field(None, description="A network before training.")

@@ -30,8 +30,12 @@ def wrong_layers(configuration: Configuration) -> Iterator[str]:
 def _layers(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig, list[str]]]:
     study = configuration.initialization
     if study:
-        for source, layers in study.layers.items():
-            yield f"initialization.layers.{source}", study.network, list(layers)
+        for name, layers in study.layers.items():
+            yield f"initialization.layers.{name}", study.network, list(layers)
+            source = configuration.sources.get(name)
+            if source and (source.initialized or source.checkpoint):
+                network = source.settings.network or study.network
+                yield f"initialization.layers.{name}", network, list(layers.values())
     for name, experiment in configuration.evolution.items():
         yield f"evolution.{name}.layers", experiment.network, experiment.layers or []
 
@@ -56,6 +60,9 @@ def _networks(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig
     for name, source in configuration.sources.items():
         if (source.initialized or source.checkpoint) and source.settings.network:
             yield f"sources.{name}.{source.kind}.network", source.settings.network
+    pretrained = configuration.ansatz.pretrained if configuration.ansatz else None
+    for name, checkpoint in pretrained.checkpoints.items() if pretrained else ():
+        yield f"ansatz.pretrained.checkpoints.{name}.network", checkpoint.network
     if configuration.initialization:
         yield "initialization.network", configuration.initialization.network
     for key, experiment in configuration.experiments():
