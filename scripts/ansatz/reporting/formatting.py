@@ -21,7 +21,7 @@ def with_interval(value: float, low: float, high: float, form: str = ".2f") -> s
     return value_ if np.isnan(low) else f"{value_} [{low_}, {high_}]"
 
 
-def difference_and_interval(row: Any, form: str = "+.2f") -> str:
+def difference_and_interval(row: Any, form: str = "+z.2f") -> str:
     """Return a difference of accuracies and its interval in percentage points, such as ``+5.00 [+2.52, +7.48]``.
 
     Parameters

@@ -45,22 +45,20 @@ def spectra(table: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A panel for each kind of matrix and each layer of the same name and patch shape, `LAYERS` of them at most; a
-        line for each source, with a circle at its effective rank. Both axes are logarithmic.
+        A panel for each kind of matrix and each layer of the same name and patch shape, `LAYERS` of each kind at most;
+        a line for each source, with a circle at its effective rank. Both axes are logarithmic.
     """
     style_of = _in_order(table.source.unique())
-    kinds = [kind for kind in KINDS if kind in set(table.kind)]
-    layers = list(table[["layer", "shape"]].drop_duplicates().itertuples(index=False, name=None))
-    layers = [layers[i] for i in evenly_spaced(len(layers), LAYERS)]
-    columns = min(COLUMNS, len(layers))
-    rows = -(-len(layers) // columns)
+    layers_of = {kind: _some_layers(table[table.kind == kind]) for kind in KINDS if kind in set(table.kind)}
+    columns = min(COLUMNS, max(map(len, layers_of.values())))
+    rows = [-(-len(layers) // columns) for layers in layers_of.values()]
     with mpl.rc_context(STYLE):
-        size = (1.6 * columns + LEGEND, 1.35 * rows * len(kinds) + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows * len(kinds), columns, sharey=True, squeeze=False)
+        figure = Figure(figsize=(1.6 * columns + LEGEND, 1.35 * sum(rows) + 0.4), layout="constrained")
+        grid = figure.subplots(sum(rows), columns, sharey=True, squeeze=False)
         for axes in grid.flatten():
             axes.set_visible(False)
-        for kind, panels in zip(kinds, np.split(grid, len(kinds)), strict=True):
+        parts = np.split(grid, np.cumsum(rows)[:-1])
+        for (kind, layers), panels in zip(layers_of.items(), parts, strict=True):
             for axes, (layer, shape) in zip(panels.flatten(), layers, strict=False):
                 axes.set_visible(True)
                 own = table[(table.kind == kind) & (table.layer == layer) & (table["shape"] == shape)]
@@ -70,6 +68,12 @@ def spectra(table: pd.DataFrame) -> Figure:
         figure.supylabel("eigenvalue / trace", fontsize=8)
         figure.legend(loc="outside right upper", title="circle:\neffective rank", **_entries(style_of))
     return figure
+
+
+def _some_layers(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return names and shapes of layers, `LAYERS` at most."""
+    layers = list(table[["layer", "shape"]].drop_duplicates().itertuples(index=False, name=None))
+    return [layers[i] for i in evenly_spaced(len(layers), LAYERS)]
 
 
 def _draw_spectra(axes: Axes, table: pd.DataFrame, style_of: dict[str, Style]) -> None:
@@ -103,13 +107,20 @@ def alignment(table: pd.DataFrame) -> Figure:
     """
     if table.empty:
         return placeholder("no two sources have layers of the same patch shapes")
-    names = list(pd.concat([table.source, table.other]).unique())
-    kinds = [kind for kind in KINDS if kind in set(table.kind)]
-    means = both_ways(table).groupby(["kind", "source", "other"]).correlation.mean()
-    side = CELL * len(names)
+    names_of = {
+        kind: list(pd.concat([own.source, own.other]).unique())
+        for kind in KINDS
+        if len(own := table[table.kind == kind])
+    }
+    means, counts = (
+        both_ways(table).groupby(["kind", "source", "other"]).correlation.mean(),
+        [*map(len, names_of.values())],
+    )
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=((side + 0.3) * len(kinds) + 1.8, side + 1.0), layout="constrained")
-        for axes, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+        size = (CELL * sum(counts) + 0.9 * len(counts) + 1.2, CELL * max(counts) + 1.0)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(counts), squeeze=False, width_ratios=counts)[0]
+        for axes, (kind, names) in zip(panels, names_of.items(), strict=True):
             cells = means[kind].unstack().reindex(index=names, columns=names).to_numpy(copy=True)  # (sources, sources)
             np.fill_diagonal(cells, 1.0)
             image = axes.imshow(cells, cmap="RdBu_r", vmin=-1, vmax=1)
