@@ -1,14 +1,17 @@
-"""The average gradient outer product (AGOP) of every convolution of a network.
+"""The average gradient outer product (AGOP) of every linear map of a network.
 
-A convolution has weight ``W`` (out, patch), ``patch = in_channels / groups * kh * kw``, and output ``z = W v_p + b`` at
-patch position ``p``. Then, following Beaglehole, Radhakrishnan, Pandit and Belkin (2023), eq. (2):
+A linear map has weight ``W`` and output ``z = W v_p + b`` at position ``p``: of a convolution, ``v_p`` is a patch of
+``in_channels / groups * kh * kw`` entries; of a linear layer, or of an attention's queries, keys or values, a token.
+Then, following Radhakrishnan, Beaglehole, Pandit and Belkin (2024), and for convolutions Beaglehole, Radhakrishnan,
+Pandit and Belkin (2023), eq. (2):
 
 * NFM ``= W.T @ W``. Its thin factor is ``W``.
-* AGOP over patches ``= 1/n sum_images sum_p sum_c g g.T``, ``g`` the gradient of logit ``c`` by the patch ``v_p``. As
-  ``g = W.T @ (gradient by z_p)``, it is ``W.T @ G @ W`` with ``G`` (out, out) the second moment of the gradients at the
-  layer's *output*: nothing is unfolded, and all layers come from the same backward passes.
+* AGOP ``= 1/n sum_images sum_p sum_c g g.T``, ``g`` the gradient of logit ``c`` by ``v_p``, the input of this map
+  alone. As ``g = W.T @ (gradient by z_p)``, it is ``W.T @ G @ W`` with ``G`` (out, out) the second moment of the
+  gradients at the map's *output*: nothing is unfolded, and all maps come from the same backward passes.
 
-With groups, each group of filters sees patches of its own channels, and each has its own matrix.
+With groups, each group of filters sees patches of its own channels, and each has its own matrix. So has each head of an
+attention, for its queries, keys and values.
 """
 
 import logging
@@ -25,12 +28,13 @@ from ansatz.data.batches import Images
 from ansatz.devices import PRECISIONS
 from ansatz.errors import UserError
 from ansatz.features.gradients import gradients_of
-from ansatz.features.matrix import FeatureMatrix, Shape, grouped
+from ansatz.features.matrix import FeatureMatrix
 from ansatz.networks.evaluation import activation_bytes, frozen, has_values, is_finite
-from ansatz.networks.layers import patch_shape
+from ansatz.networks.maps import CONVOLUTIONS, LinearMap, Selection
 from ansatz.seeds import derive_seed
 
 LOG = logging.getLogger(__name__)
+LARGE = 1024  # rows of a map, from where on the smaller matrix over its inputs is decomposed
 SHARES = 8  # of the probes; their scatter gives the standard error
 
 
@@ -43,13 +47,15 @@ def agop(
     outputs: int | None = None,
     seed: int = 0,
     precision: str = "float32",
+    layers: Selection | None = CONVOLUTIONS,
+    positions: Literal["sum", "mean"] = "sum",
 ) -> dict[str, FeatureMatrix]:
-    """Return the average gradient outer product over patches of every convolution.
+    """Return the average gradient outer product of every convolution, or of other linear maps.
 
     Each batch takes one forward pass. All directions of the logits are differentiated at once through the layers after
-    the convolutions, which are large and would otherwise be read again for each direction; from there on they are
-    differentiated one by one. Each convolution adds up the gradients that pass its output, so that memory holds the
-    gradients of one layer at a time.
+    the last map, which may be large and would otherwise be read again for each direction; from there on they are
+    differentiated one by one. Each map adds up the gradients that pass its output, so that memory holds the gradients
+    of one layer at a time.
 
     Parameters
     ----------
@@ -76,11 +82,15 @@ def agop(
     precision : str
         One of `ansatz.devices.PRECISIONS`, for products of gradients. The forward pass is in float32, so that ReLU and
         max-pooling select the same entries, and second moments are summed in float32.
+    layers : sequence of type or str, optional
+        Which maps, as for `ansatz.networks.maps.linear_maps`; by default the convolutions in two dimensions. None: all.
+    positions : {"sum", "mean"}
+        Whether the positions of an image, its patches or tokens, are added up or averaged over.
 
     Returns
     -------
     dict of str to FeatureMatrix
-        By layer, factors (groups, out_channels / groups, patch) of the network's type, at least float32. They are zero
+        By layer, factors (groups, rows of each group, inputs) of the network's type, at least float32. They are zero
         at layers where no gradient arrives, which the log names: those that do not run, that run without gradients, or
         whose outputs the network cuts from its graph.
 
@@ -90,12 +100,12 @@ def agop(
         If there are no images, they do not fit the network, a parameter, an image or a gradient is not finite, or an
         argument is out of range.
     """
-    _check(network, probes, precision)
+    _check(network, probes, precision, positions)
     device_type = next((parameter.device.type for parameter in network.parameters()), "cpu")
     images = 0
-    with torch.autocast(device_type, enabled=False), frozen(network), gradients_of(network, precision) as gradients:
-        layers = gradients.layers
-        moments = {name: _zeros(conv, min(probes or 1, SHARES)) for name, conv in layers.items()}
+    followed = gradients_of(network, precision, layers)
+    with torch.autocast(device_type, enabled=False), frozen(network), followed as gradients:
+        moments = {name: _zeros(each, min(probes or 1, SHARES)) for name, each in gradients.maps.items()}
         for x in [batches] if isinstance(batches, torch.Tensor) else batches:
             x = _images(x, network, images)  # (n, channels, height, width)
             if not len(x):
@@ -117,10 +127,10 @@ def agop(
                 raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
         if unreached := gradients.unreached():
             LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", ", ".join(unreached))
-        count = images * (probes or 1)
+        counts = gradients.positions if positions == "mean" else dict.fromkeys(gradients.maps, images)
         return {
-            name: _agop_matrix(grouped(weight, layers[name]), patch_shape(layers[name]), moments[name], count, probes)
-            for name, weight in gradients.weights.items()
+            name: _agop_matrix(each, gradients.weights[name], moments[name], max(1, counts[name]), probes)
+            for name, each in gradients.maps.items()
         }
 
 
@@ -144,26 +154,29 @@ def agop_over(
     reduction : {"mean", "sum"}
         Whether to average over the images, as AGOP is defined, or to add up.
     **estimator
-        `probes`, `outputs`, `seed` and `precision`, as for `agop`.
+        `probes`, `outputs`, `seed`, `precision`, `layers` and `positions`, as for `agop`.
     """
     first, _ = next(images.batches(1))
-    batches = images.batches(batch_size(network, first, images.memory), images.sample(sample_size, seed=0))
+    size = batch_size(network, first, images.memory, estimator.get("layers", CONVOLUTIONS))
+    batches = images.batches(size, images.sample(sample_size, seed=0))
     matrices = agop(network, batches, **estimator)
     count = min(sample_size, len(images)) if reduction == "sum" else 1
     return {layer: matrix.scaled(count) for layer, matrix in matrices.items()}
 
 
 @torch.inference_mode(False)
-def batch_size(network: nn.Module, image: torch.Tensor, memory: int) -> int:
+def batch_size(network: nn.Module, image: torch.Tensor, memory: int, layers: Selection | None = CONVOLUTIONS) -> int:
     """Return the largest batch for which `agop` fits into `memory` bytes; `image` is (1, channels, height, width).
 
     Half of the memory is for what the forward pass keeps, and half for the gradients.
     """
-    with frozen(network), gradients_of(network):
+    with frozen(network), gradients_of(network, layers=layers):
         return max(1, memory // max(1, 2 * activation_bytes(network, image.detach().clone())))
 
 
-def _check(network: nn.Module, probes: int | None, precision: str) -> None:
+def _check(network: nn.Module, probes: int | None, precision: str, positions: str) -> None:
+    if positions not in ("sum", "mean"):
+        raise UserError(f"AGOP: positions {positions!r} is none of sum, mean")
     if precision not in PRECISIONS:
         raise UserError(f"AGOP: precision {precision!r} is none of {', '.join(PRECISIONS)}")
     if probes is not None and (isinstance(probes, bool) or not isinstance(probes, Integral) or probes < 1):
@@ -223,10 +236,9 @@ def _products_in(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _zeros(conv: nn.Conv2d, shares: int) -> torch.Tensor:
-    filters = conv.out_channels // conv.groups
-    dtype = torch.promote_types(conv.weight.dtype, torch.float32)
-    return conv.weight.new_zeros(shares, conv.groups, filters, filters, dtype=dtype)
+def _zeros(each: LinearMap, shares: int) -> torch.Tensor:
+    dtype = torch.promote_types(each.source.dtype, torch.float32)
+    return each.source.new_zeros(shares, each.groups, each.filters, each.filters, dtype=dtype)
 
 
 def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int) -> Sequence[torch.Tensor]:
@@ -245,16 +257,24 @@ def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int)
 
 
 def _agop_matrix(
-    weight: torch.Tensor, shape: Shape, sums: torch.Tensor, count: int, probes: int | None
+    each: LinearMap, source: torch.Tensor, sums: torch.Tensor, count: int, probes: int | None
 ) -> FeatureMatrix:
-    weight = weight.to(sums.dtype)  # (groups, out/groups, patch)
+    weight = each.grouped(source).to(sums.dtype)  # (groups, out/groups, patch)
     # in float64: moments have few large and many vanishing eigenvalues, where LAPACK may not converge in float32
     moments = sums.double()  # (shares, groups, out/groups, out/groups)
-    values, vectors = torch.linalg.eigh(moments.sum(0) / count)
-    root = values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT  # (groups, out/groups, out/groups)
-    factor = root.to(weight.dtype) @ weight  # (groups, out/groups, patch)
+    mean = moments.sum(0) / (count * (probes or 1))
+    if weight.shape[1] > max(weight.shape[2], LARGE):
+        factor = _root(weight.double().mT @ mean @ weight.double()).to(weight.dtype)  # (groups, patch, patch)
+    else:
+        factor = _root(mean).to(weight.dtype) @ weight  # (groups, out/groups, patch)
     error = _standard_error(weight.double(), moments, probes) if probes else 0.0
-    return FeatureMatrix(factor, shape, error)
+    return FeatureMatrix(factor, each.shape, error)
+
+
+def _root(matrix: torch.Tensor) -> torch.Tensor:
+    """Return R with ``R.T @ R`` the positive semidefinite matrix of each group."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT
 
 
 def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) -> float:
@@ -264,11 +284,16 @@ def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) ->
     ``v * (K - (sum of k_s²) / K)``, and the squared error of the sum is ``K * v``. It is relative to the norm of the
     exact matrix, whose square is that of the estimate less the squared error; infinite where nothing is left of it.
     """
-    gram = weight @ weight.mT  # (groups, out/groups, out/groups)
+    if weight.shape[1] > weight.shape[2]:
 
-    def squared(moment: torch.Tensor) -> float:
-        product = moment @ gram  # as |W.T D W|² = tr(D G D G): no (patch, patch) matrix is made
-        return (product * product.mT).sum().item()
+        def squared(moment: torch.Tensor) -> float:
+            return (weight.mT @ moment @ weight).square().sum().item()
+    else:
+        gram = weight @ weight.mT  # (groups, out/groups, out/groups)
+
+        def squared(moment: torch.Tensor) -> float:
+            product = moment @ gram  # as |W.T D W|² = tr(D G D G): no (patch, patch) matrix is made
+            return (product * product.mT).sum().item()
 
     shares = [len(share) / probes for share in torch.arange(probes).tensor_split(len(moments))]
     total = moments.sum(0)

@@ -1,38 +1,42 @@
-"""The gradients of logits by the outputs of a network's convolutions, and their second moments.
+"""The gradients of logits by the outputs of a network's linear maps, and their second moments.
 
-The graph that is differentiated starts at the convolutions' own outputs: an output that no earlier convolution's
-gradient passes through starts it. So neither the images nor what a network does to them before a convolution need have
-gradients: they may be whole numbers, be changed in place, or come from layers that run without gradients.
+The graph that is differentiated starts at the maps' own outputs: an output that no earlier map's gradient passes
+through starts it. So neither the images nor what a network does to them before a map need have gradients: they may be
+whole numbers, be changed in place, or come from layers that run without gradients.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from unittest.mock import patch
 
 import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.nn import functional
 from torch.nn.grad import conv2d_input
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
 from ansatz.errors import UserError
 from ansatz.networks.evaluation import forward
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import CONVOLUTIONS, LinearMap, Selection, linear_maps
 
-GRADIENT_BYTES = 2**26  # of a tensor behind the convolutions in all directions that are differentiated at once
+GRADIENT_BYTES = 2**26  # of a tensor behind the maps in all directions that are differentiated at once
+FUNCTIONS = {functional.linear, torch.conv1d, torch.conv2d, torch.conv3d}  # what maps call with their input and weight
 
 
 class Gradients(TorchFunctionMode):
-    """Follows the outputs of a network's convolutions, and adds up the second moments of the gradients there.
+    """Follows the outputs of a network's linear maps, and adds up the second moments of the gradients there.
 
-    Also outputs of ``conv2d`` with a convolution's weight, where the network calls this function itself.
+    Also outputs of `FUNCTIONS` with a map's weight, where the network calls one itself, as an attention does.
 
     Attributes
     ----------
+    maps : dict of str to LinearMap
     into : mapping of str to Tensor
         The sums by layer, (groups, out/groups, out/groups).
     outputs : set of Node
@@ -40,22 +44,25 @@ class Gradients(TorchFunctionMode):
     reached : set of str
         The layers at which a gradient has arrived.
     weights : dict of str to Tensor
-        The weight that each layer convolves with; a layer may compute it from its parameter.
+        What holds the weight of each map when it runs; a layer may compute it from its parameter.
+    positions : Counter
+        The positions to which each map has been applied, over all images.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, layers: Selection | None = CONVOLUTIONS) -> None:
         super().__init__()
-        self.network, self.layers = network, conv_layers(network)
+        self.network, self.maps = network, linear_maps(network, layers)
         self.into: Mapping[str, torch.Tensor] = {}
         self.outputs: set[Node] = set()
         self.reached: set[str] = set()
-        self.weights = {layer: conv.weight.detach() for layer, conv in self.layers.items()}
+        self.weights = {layer: each.source.detach() for layer, each in self.maps.items()}
+        self.positions: Counter[str] = Counter()
         self._inside: str | None = None  # the layer whose own forward runs
-        self._largest = 1  # bytes of a tensor behind the last convolution
+        self._largest = 1  # bytes of a tensor behind the last map
         self._anchor = torch.zeros((), requires_grad=True)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits of images, (n, classes), with the graph from the convolutions' outputs on.
+        """Return the logits of images, (n, classes), with the graph from the maps' outputs on.
 
         Raises
         ------
@@ -81,47 +88,64 @@ class Gradients(TorchFunctionMode):
 
     def unreached(self) -> list[str]:
         """Return the layers at which no gradient has arrived."""
-        return [layer for layer in self.layers if layer not in self.reached]
+        return [layer for layer in self.maps if layer not in self.reached]
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Follow a convolution that the network computes itself, with the weight of one of its layers."""
-        output = function(*args, **(kwargs or {}))
+        """Follow what the network computes itself with the weight of one of its maps."""
+        output: Any
+        if function is functional.multi_head_attention_forward:  # in which this mode is off
+            with patch.object(functional, "linear", partial(self._call, functional.linear)):
+                output = function(*args, **(kwargs or {}))
+        elif function in FUNCTIONS:
+            output = self._call(function, *args, **(kwargs or {}))
+        else:
+            output = function(*args, **(kwargs or {}))
         if isinstance(output, torch.Tensor) and output.layout is torch.strided:
             self._largest = max(self._largest, output.nbytes)
-        if function is torch.conv2d:
-            weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-            if self._inside is None:
-                for layer, conv in self.layers.items():
-                    if conv.weight is weight:
-                        return self._follow(layer, output)
-            elif weight.shape == self.weights[self._inside].shape:
-                self.weights[self._inside] = weight.detach()
+        return output
+
+    def _call(self, function: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Call one of `FUNCTIONS`, and follow its output if it is that of maps."""
+        output, weight = function(*args, **kwargs), args[1] if len(args) > 1 else kwargs["weight"]
+        if self._inside is None:
+            return self._follow(_parts_of(weight, self.maps), output)
+        if weight.shape == self.weights[self._inside].shape:
+            self.weights[self._inside] = weight.detach()
         return output
 
     def run(self, layer: str, compute: Callable[..., torch.Tensor], *inputs: Any, **options: Any) -> torch.Tensor:
-        """Run a convolution in place of its own forward: hooks of the user's then see its output, and come after."""
+        """Run a module in place of its own forward: hooks of the user's then see its output, and come after."""
         before, self._inside = self._inside, layer
         try:
             output = compute(*inputs, **options)
         finally:
             self._inside = before
-        return self._follow(layer, output)
+        return self._follow({layer: slice(None)}, output)
 
-    def _follow(self, layer: str, output: torch.Tensor) -> torch.Tensor:
-        """Add up the gradients of an output; by its node, as an in-place ReLU overwrites the *tensor*."""
+    def _follow(self, parts: Mapping[str, slice], output: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients of an output; by its node, as an in-place ReLU overwrites the *tensor*.
+
+        Layer -> the channels of the output that are its own.
+        """
+        if not parts:
+            return output
+        for layer in parts:
+            self.positions[layer] += output.numel() // output.shape[self.maps[layer].axis]
         if not _descends_from(output.grad_fn, self.outputs):
             output = _Start.apply(self._anchor, output.detach())
         if output.grad_fn is not None:  # None where the network computes without gradients
-            output.grad_fn.register_prehook(partial(self.add, layer))
+            for layer, channels in parts.items():
+                output.grad_fn.register_prehook(partial(self.add, layer, channels))
             self.outputs.add(output.grad_fn)
             self._largest = output.nbytes
         return output
 
-    def add(self, layer: str, gradients: tuple[torch.Tensor, ...]) -> None:
-        """Add the sum of ``g g.T`` over images and positions."""
+    def add(self, layer: str, channels: slice, gradients: tuple[torch.Tensor, ...]) -> None:
+        """Add the sum of ``g g.T`` over images and positions, g the gradient by these channels of the output."""
         into = self.into[layer]
         self.reached.add(layer)
-        z = gradients[0].movedim(-3, -1).flatten(0, -2).to(into.dtype)  # (N, out): no copy in channels-last memory
+        rows = gradients[0].movedim(self.maps[layer].axis, -1)[..., channels]
+        z = rows.reshape(-1, rows.shape[-1]).to(into.dtype)  # (N, out): no copy in channels-last memory
         if len(into) == 1:
             into[0].addmm_(z.mT, z)  # baddbmm_ would copy z
         else:
@@ -157,23 +181,52 @@ class _Rounded(torch.autograd.Function):
         return None, None, gradient.to(gradients[0].dtype)
 
 
+def _parts_of(weight: torch.Tensor, maps: Mapping[str, LinearMap]) -> dict[str, slice]:
+    """Return the maps whose rows a weight holds: layer -> the channels of the output.
+
+    An attention calls `linear` with its whole weight, or with rows of it, which lie in the same memory.
+    """
+    parts = {}
+    for layer, each in maps.items():
+        whole = each.source
+        same_memory = weight.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
+        if same_memory and weight.shape[1:] == whole.shape[1:] and weight.stride() == whole.stride():
+            first = (weight.storage_offset() - whole.storage_offset()) // whole.stride(0)  # of the rows of the whole
+            start, stop = each.rows.start - first, each.rows.stop - first
+            if start >= 0 and stop <= len(weight):
+                parts[layer] = slice(start, stop)
+    return parts
+
+
 @contextmanager
-def gradients_of(network: nn.Module, precision: str = "float32") -> Iterator[Gradients]:
-    """Follow the convolutions of a network; with bfloat16, they compute gradients in it, and outputs as always."""
-    gradients = Gradients(network)
+def gradients_of(
+    network: nn.Module, precision: str = "float32", layers: Selection | None = CONVOLUTIONS
+) -> Iterator[Gradients]:
+    """Follow the maps of a network; with bfloat16, convolutions compute gradients in it, and outputs as always."""
+    gradients = Gradients(network, layers)
     with ExitStack() as undo:
+        undo.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
+        torch.backends.mha.set_fastpath_enabled(False)  # of one step, in which nothing could be followed
         if "torch._dynamo" in sys.modules:  # compiled modules run uncompiled, so that what is in them can be followed
             undo.enter_context(torch.compiler.set_stance("force_eager"))
         undo.enter_context(patch.object(CheckpointFunction, "apply", _run_now))
-        for layer, conv in gradients.layers.items():
-            own = vars(conv).get("forward")  # of this one module, not of its class
-            compute = own or conv.forward
-            plain = type(conv) is nn.Conv2d and not own and type(conv.weight) is nn.Parameter
-            if precision == "bfloat16" and plain and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
-                compute = partial(_Rounded.apply, conv, conv.weight.detach().bfloat16())  # conv2d_input takes no other
-            undo.callback(_restore, conv, own)
-            setattr(conv, "forward", partial(gradients.run, layer, compute))  # noqa: B010  a method, for mypy
+        for layer, module in ((layer, each.module) for layer, each in gradients.maps.items()):
+            if isinstance(module, nn.MultiheadAttention):
+                continue  # which calls `linear` for several maps at once
+            own = vars(module).get("forward")  # of this one module, not of its class
+            compute: Callable[..., torch.Tensor] = own or module.forward
+            if precision == "bfloat16" and not own and _can_round(module):
+                compute = partial(_Rounded.apply, module, module.weight.detach().bfloat16())
+            undo.callback(_restore, module, own)
+            setattr(module, "forward", partial(gradients.run, layer, compute))  # noqa: B010  a method, for mypy
         yield gradients
+
+
+def _can_round(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether a module is a convolution as `conv2d_input` takes it."""
+    if type(module) is not nn.Conv2d or type(module.weight) is not nn.Parameter:
+        return False
+    return module.padding_mode == "zeros" and not isinstance(module.padding, str)
 
 
 def _run_now(function: Callable[..., Any], _preserve: bool, *inputs: Any) -> Any:
@@ -181,10 +234,10 @@ def _run_now(function: Callable[..., Any], _preserve: bool, *inputs: Any) -> Any
     return function(*inputs)
 
 
-def _restore(conv: nn.Conv2d, own: Any) -> None:
-    delattr(conv, "forward")
+def _restore(module: nn.Module, own: Any) -> None:
+    delattr(module, "forward")
     if own:
-        setattr(conv, "forward", own)  # noqa: B010
+        setattr(module, "forward", own)  # noqa: B010
 
 
 def _at_fork(logits: torch.Tensor, fork: GradientEdge, directions: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -212,7 +265,7 @@ def _descends_from(node: Node | None, outputs: Container[Node]) -> bool:
 
 
 def _fork(logits: torch.Tensor, outputs: Container[Node]) -> GradientEdge:
-    """Return the last edge that all gradients of the logits pass, before they branch or reach a convolution."""
+    """Return the last edge that all gradients of the logits pass, before they branch or reach a map."""
     edge = get_gradient_edge(logits)
     while edge.node not in outputs:
         following = [GradientEdge(node, number) for node, number in edge.node.next_functions if node is not None]

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from ansatz.networks.evaluation import evaluating
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.maps import CONVOLUTIONS, Selection, linear_maps
 
-Shape = tuple[int, int, int]  # of a patch: channels, rows, columns
+Shape = tuple[int, ...]  # of a patch: channels, rows, columns; of a token: channels
 
 
 def shape_text(shape: Shape) -> str:
@@ -19,14 +19,14 @@ def shape_text(shape: Shape) -> str:
 
 @dataclass(frozen=True)
 class FeatureMatrix:
-    """A positive semidefinite matrix over patches, ``M = F.T @ F``, for each group of a convolution.
+    """A positive semidefinite matrix over patches or tokens, ``M = F.T @ F``, for each group or head of a linear map.
 
     Attributes
     ----------
     factor : Tensor
         F, (groups, rank, patch); patches are flattened like a convolution's weight: by channel, row, column.
     shape : tuple of int
-        The patch's shape: channels that one group sees, rows, columns.
+        The patch's shape: channels that one group sees, rows, columns. A token's: channels.
     standard_error : float
         Of an estimate from random probes, relative to the Frobenius norm of M; 0 for an exact matrix, NaN where it
         cannot be computed.
@@ -102,22 +102,23 @@ class FeatureMatrix:
         return replace(self, factor=factor, standard_error=math.nan if self.standard_error else 0.0)
 
 
-def nfm(network: nn.Module) -> dict[str, FeatureMatrix]:
-    """Return the neural feature matrix ``W.T @ W`` of every convolution, by layer."""
+def nfm(network: nn.Module, layers: Selection | None = CONVOLUTIONS) -> dict[str, FeatureMatrix]:
+    """Return the neural feature matrix ``W.T @ W`` by layer, of each group or head.
+
+    `layers` selects linear maps, as for `ansatz.networks.maps.linear_maps`; by default the convolutions in two
+    dimensions. None: all.
+    """
     with evaluating(network):
-        layers = conv_layers(network)
-        return {name: FeatureMatrix(grouped(conv.weight, conv), patch_shape(conv)) for name, conv in layers.items()}
+        maps = linear_maps(network, layers)
+        return {name: FeatureMatrix(each.grouped(each.source), each.shape) for name, each in maps.items()}
 
 
-def centred_nfm(network: nn.Module, initial: nn.Module) -> dict[str, FeatureMatrix]:
-    """Return ``(W - V).T @ (W - V)`` of every convolution, V its weight in the initial network: what training added."""
-    before = nfm(initial)
-    return {name: replace(after, factor=after.factor - before[name].factor) for name, after in nfm(network).items()}
-
-
-def grouped(weight: torch.Tensor, conv: nn.Conv2d) -> torch.Tensor:
-    """Return the filters of a convolution as rows, by group: (groups, out/groups, patch)."""
-    return weight.detach().reshape(conv.groups, conv.out_channels // conv.groups, -1)
+def centred_nfm(
+    network: nn.Module, initial: nn.Module, layers: Selection | None = CONVOLUTIONS
+) -> dict[str, FeatureMatrix]:
+    """Return ``(W - V).T @ (W - V)`` by layer, V its weight in the initial network: what training added."""
+    before, after = nfm(initial, layers), nfm(network, layers)
+    return {name: replace(own, factor=own.factor - before[name].factor) for name, own in after.items()}
 
 
 def eigenvectors(matrix: FeatureMatrix, count: int, group: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

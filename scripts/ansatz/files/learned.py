@@ -28,7 +28,7 @@ class LearnedFeatures:
 
     images: np.ndarray
     matrices: Mapping[str, np.ndarray]
-    shapes: Mapping[str, tuple[int, int, int]]
+    shapes: Mapping[str, tuple[int, ...]]
     saliency: Mapping[str, np.ndarray]
 
 

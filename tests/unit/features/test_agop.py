@@ -148,10 +148,10 @@ def test_bfloat16_is_near_and_sums_in_float32():
     gradients = torch.randn(1000, 4, 8, 8).bfloat16().float()  # whose products are exact, so that sums are tested
     z = gradients.double().movedim(1, -1).flatten(0, -2)
     sums = Gradients(network)
-    sums.into = {"layer": torch.zeros(1, 4, 4)}
+    sums.into = {"features.0": torch.zeros(1, 4, 4)}
     with _products_in("bfloat16"):
-        sums.add("layer", (gradients,))
-    torch.testing.assert_close(sums.into["layer"][0].double(), z.mT @ z, rtol=1e-4, atol=0.02)
+        sums.add("features.0", slice(None), (gradients,))
+    torch.testing.assert_close(sums.into["features.0"][0].double(), z.mT @ z, rtol=1e-4, atol=0.02)
 
 
 def test_the_batch_is_as_large_as_the_memory_allows():
