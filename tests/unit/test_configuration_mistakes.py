@@ -437,11 +437,11 @@ MISTAKES = {
     ),
     "means without deviations": (
         {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": {"mean": [0.5]}}}}},
-        "config.sources.mine.checkpoint.normalisation: ",
+        "config.sources.mine.checkpoint.normalisation: the key 'std' is missing",
     ),
     "more means than deviations": (
         {"sources": {"mine": {"checkpoint": {"path": "Makefile", "normalisation": {"mean": [0, 0, 0], "std": [1]}}}}},
-        "config.sources.mine.checkpoint.normalisation",
+        "config.sources.mine.checkpoint.normalisation: 3 means and 1 deviations; give one or three of each",
     ),
     "means of colours for grey images": (
         {

@@ -101,7 +101,7 @@ def _of_timm(name: str, classes: int, in_channels: int) -> nn.Module:
         import timm
     except ModuleNotFoundError as error:
         raise UserError(f"network: {TIMM}{name} takes timm, which is not installed: pip install timm") from error
-    if name not in (names := timm.list_models()):
-        raise UserError(suggesting(f"network: timm has no {name!r}", name, names))
+    if not timm.is_model(name):  # with or without a tag, such as .a1_in1k
+        raise UserError(suggesting(f"network: timm has no {name!r}", name, timm.list_models()))
     network: nn.Module = timm.create_model(name, num_classes=classes, in_chans=in_channels)
     return network

@@ -64,7 +64,8 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
     state = _unwrapped(state)
     if not _is_state_dict(state):
-        raise UserError(f"{path}: holds no state dict; save network.state_dict()")
+        keys = f", but {', '.join(map(str, list(state)[:MOST_LISTED]))}" if isinstance(state, Mapping) and state else ""
+        raise UserError(f"{path}: holds no state dict{keys}; save network.state_dict()")
     for name, value in state.items():
         if special := _special(value):
             raise UserError(f"{path}: {name} is a {special} tensor; save dense ones of real numbers")

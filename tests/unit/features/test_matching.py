@@ -45,7 +45,10 @@ def test_a_choice_of_layers_decides():
     ("source", "expected"),
     [
         ({"x": (3, 3, 3), "y": (3, 3, 3)}, "layer a with patches 3x3x3 could take x or y"),
-        ({"x": (27, 1, 1)}, "layer a with patches 3x3x3 has no counterpart; .* the source has x 27x1x1"),
+        (
+            {"x": (27, 1, 1)},
+            r"layer a with patches 3x3x3 has no counterpart \(resize lets shapes differ\); .* the source has x 27x1x1",
+        ),
     ],
 )
 def test_ambiguous_or_missing_layers_are_refused_with_the_list(source, expected):

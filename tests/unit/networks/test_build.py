@@ -270,9 +270,10 @@ def test_unknown_networks_are_refused(arguments, expected):
         build(**arguments, classes=2, seed=0)
 
 
-def test_a_network_of_timm_is_built_by_its_name():
+@pytest.mark.parametrize("name", ["timm/resnet10t", "timm/resnet10t.c3_in1k"])
+def test_a_network_of_timm_is_built_by_its_name(name):
     pytest.importorskip("timm")
-    network = build("timm/resnet10t", 3, seed=0, in_channels=1).eval()
+    network = build(name, 3, seed=0, in_channels=1).eval()
     again, other = (build("timm/resnet10t", 3, seed=seed, in_channels=1).state_dict() for seed in (0, 1))
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 3)
     assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())

@@ -83,7 +83,7 @@ class Malicious:
         ({"epoch": 3}, "holds no state dict"),
         ({0: torch.zeros(3)}, "holds no state dict"),
         ({}, "holds no state dict"),
-        ({"model": {"epoch": 3}}, "holds no state dict"),
+        ({"model": {"epoch": 3}}, "holds no state dict, but model; save network.state_dict()"),
         ({"a": torch.zeros(3).to_sparse()}, "a is a sparse tensor; save dense ones of real numbers"),
         ({"a": torch.zeros(3, device="meta")}, "a is a meta tensor"),
         ({"a": torch.zeros(3, dtype=torch.complex64)}, "a is a complex tensor"),

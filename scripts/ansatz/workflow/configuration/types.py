@@ -18,10 +18,10 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ansatz import registry
-from ansatz.workflow.configuration.mistakes import mistake, none_of, shown, unknown_key, written
+from ansatz.workflow.configuration.mistakes import at, mistake, none_of, shown, unknown_key, wording, written
 
 # 2.0 is not a whole number; true, nan and infinity are not numbers.
 STRICT = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -135,10 +135,22 @@ class Either:
         def check(value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
             try:
                 return inner(value)
-            except ValidationError:
-                raise mistake(f"{shown(value)} is not {self.meaning}") from None
+            except ValidationError as error:
+                inside = _inside(error) if isinstance(value, Mapping) else None
+                raise inside or mistake(f"{shown(value)} is not {self.meaning}") from None
 
         return core_schema.no_info_wrap_validator_function(check, handler(source))
+
+
+def _inside(error: ValidationError) -> ValidationError | PydanticCustomError | None:
+    """Return the mistake in a mapping that is meant to be of one type of a union, if it is in there."""
+    for details in error.errors(include_url=False):
+        _type, *keys = details["loc"]
+        if keys:
+            return at(keys, wording(details))
+        if details["type"] == "mistake":
+            return mistake(wording(details))
+    return None
 
 
 def _distinct(values: list[Any]) -> list[Any]:
