@@ -28,7 +28,11 @@ with job(snakemake.log[0], definitions=files.definitions) as log:
         load_weights(network, files.weights, convolutions_alone=data is None)
     matrices, attributes = {"nfm": nfm(network.to(device))}, {"source": params.source}
     if data:
-        if files.weights and (doubt := untrained(network, images, classes, params.estimator["sample_size"])):
+        if (
+            files.weights
+            and not initial
+            and (doubt := untrained(network, images, classes, params.estimator["sample_size"]))
+        ):
             log.warning("%s: %s", params.source, doubt)
         matrices["agop"] = agop_over(network, images, **params.estimator)
         count, probes = min(params.estimator["sample_size"], len(images)), params.estimator["probes"]

@@ -82,7 +82,7 @@ def linear_maps(network: nn.Module, layers: Selection | None = None) -> dict[str
     UserError
         If a pattern fits no name.
     """
-    maps = dict(_maps_of(network))
+    maps, layers = dict(_maps_of(network)), [layers] if isinstance(layers, str) else layers
     for pattern in layers or ():
         if isinstance(pattern, str) and not any(fnmatchcase(name, pattern) for name in maps):
             raise UserError(f"layers: {pattern!r} fits none of {', '.join(maps)}")

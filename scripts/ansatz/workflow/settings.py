@@ -12,6 +12,7 @@ from ansatz.workflow.protocols import PROTOCOLS, Protocol
 
 IMAGENET_CLASSES = 1000
 SOURCES = 10**9  # added to the seeds of sources, so that the source of a run does not start like the run
+APART = 10**6  # so many runs' seeds are between two seeds of a source, so that no run has the source of another
 
 
 class Settings:
@@ -128,7 +129,7 @@ def source_place(name: str, run_seed: int | None) -> str:
 
 def source_seed(source: InitialSource, run_seed: int | None) -> int:
     """Return the seed of a source that is initialized here."""
-    return source.seed if run_seed is None else SOURCES + source.seed + run_seed
+    return source.seed if run_seed is None else SOURCES + APART * source.seed + run_seed
 
 
 def run_place(dataset: str, initializer: str, seed: int) -> str:

@@ -278,6 +278,7 @@ def test_maps_are_chosen_by_type_or_name():
     network = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 4), Encoder())
     assert list(linear_maps(network, CONVOLUTIONS)) == ["0"]
     assert list(linear_maps(network, ["*.[qk]", "2"])) == ["2", *(f"3.encoder.layers.0.self_attn.{x}" for x in "qk")]
+    assert list(linear_maps(network, "3.head")) == ["3.head"]
     assert len(linear_maps(network)) == 2 + 1 + 3 + 3 + 1
     assert len(linear_maps(network, [nn.MultiheadAttention])) == 3
     assert list(nfm(network)) == list(agop(network[:3], [torch.randn(1, 1, 3, 3)])) == ["0"], "by default"

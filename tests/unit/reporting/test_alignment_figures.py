@@ -36,6 +36,12 @@ def test_layers_have_a_panel_for_each_network_and_dataset_and_a_line_for_each_pa
     assert [text.get_text() for text in figure.legends[0].texts] == list(PAIRS.values())
 
 
+def test_correlations_that_are_not_defined_are_not_drawn(tidy):
+    tidy.loc[tidy.layer == "features.2", "correlation_nfm_agop"] = np.nan
+    drawn = alignment.layers(tidy).axes[0].lines[0].get_ydata()
+    assert np.isnan(drawn).tolist() == [False, True, False]
+
+
 def test_variants_have_a_point_for_each_network_and_pair(tidy):
     figure = alignment.variants(tidy)
     (axes,) = figure.axes

@@ -98,7 +98,23 @@ def test_a_network_before_training_is_a_source_for_each_seed():
     assert (extraction.weights, extraction.dataset, extraction.network) == (None, None, run.network)
     assert extraction.initializer["name"] == "kaiming_normal"
     seeds = [plan.extractions[f"sources/mine{own}/features"].seed for own in ("", "/seed3", "/seed4")]
-    assert seeds == [5, 10**9 + 5 + 3, 10**9 + 5 + 4]
+    assert seeds == [5, 10**9 + 5 * 10**6 + 3, 10**9 + 5 * 10**6 + 4]
+
+
+def test_a_network_before_training_has_seen_no_dataset():
+    sources = {"mine": {"initial": {"dataset": "digits"}}, "other": {"initial": {"seed": 1}}}
+    study = STUDY | {"initializers": ["nfm@*"], "split": "run", "source_seed": "run"}
+    plan = Plan(load(configuration(sources=sources, initialization=study)), "results/test")
+    assert [each["seen"] for each in SourceInputs(plan).transfer.values()] == [None, None]
+
+
+def test_sources_with_other_seeds_never_start_alike():
+    train = {"dataset": "digits", "training": {"batch_size": 16}}
+    sources = {"first": {"train": train}, "second": {"train": train | {"seed": 1}}}
+    study = STUDY | {"initializers": ["nfm@*"], "seeds": [0, 1, 2], "split": "run", "source_seed": "run"}
+    plan = Plan(load(configuration(sources=sources, initialization=study)), "results/test")
+    seeds = [plan.trainings[f"sources/{name}/seed{seed}"].seed for name in sources for seed in (0, 1, 2)]
+    assert len(set(seeds)) == 6
 
 
 def test_layers_are_matched_for_each_source():

@@ -41,9 +41,10 @@ def layers(tidy: pd.DataFrame) -> Figure:
             numbers = {layer: number for number, layer in enumerate(group.layer.unique(), 1)}
             marker = "o" if len(numbers) < CROWDED else ""
             for pair, style in STYLES.items():
-                over = group.groupby(group.layer.map(numbers))[f"correlation_{pair}"].agg(["mean", "std"]).fillna(0)
+                over = group.groupby(group.layer.map(numbers))[f"correlation_{pair}"].agg(["mean", "std"])
                 axes.plot(over.index, over["mean"], **style.line, marker=marker, markersize=2.5)
-                low, high = over["mean"] - over["std"], over["mean"] + over["std"]
+                spread = over["std"].fillna(0)  # of a single seed
+                low, high = over["mean"] - spread, over["mean"] + spread
                 axes.fill_between(over.index, low, high, color=style.colour, alpha=0.12)
             axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))

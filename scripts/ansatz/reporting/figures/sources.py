@@ -134,7 +134,7 @@ def alignment(table: pd.DataFrame) -> Figure:
             axes.set_yticks(range(len(names)), names)
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
-        bar = figure.colorbar(image, ax=figure.axes, label="correlation, mean over layers")
+        bar = figure.colorbar(image, ax=figure.axes, label="correlation,\nmean over layers")
         bar.outline.set_linewidth(STYLE["axes.linewidth"])
     return figure
 

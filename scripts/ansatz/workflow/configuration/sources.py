@@ -58,7 +58,10 @@ class InitialSource(Section):
         Choice(kind="initializer", name="kaiming_normal"),
         description="What it is initialized with; it may draw from another source, as in nfm@imagenet.",
     )
-    seed: Seed = Field(0, description="Its seed.")
+    seed: Seed = Field(
+        0,
+        description="Its seed. With `source_seed: run`, each seed of the study makes another network of it.",
+    )
 
     @model_validator(mode="after")
     def _check_images(self) -> "InitialSource":
