@@ -28,15 +28,11 @@ with job(snakemake.log[0], definitions=files.definitions) as log:
         load_weights(network, files.weights, convolutions_alone=data is None)
     matrices, attributes = {"nfm": nfm(network.to(device))}, {"source": params.source}
     if data:
-        if (
-            files.weights
-            and not initial
-            and (doubt := untrained(network, images, classes, params.estimator["sample_size"]))
-        ):
+        sample, probes = min(params.estimator["sample_size"], len(images)), params.estimator["probes"]
+        if files.weights and not initial and (doubt := untrained(network, images, classes, sample)):
             log.warning("%s: %s", params.source, doubt)
         matrices["agop"] = agop_over(network, images, **params.estimator)
-        count, probes = min(params.estimator["sample_size"], len(images)), params.estimator["probes"]
-        attributes |= {"images": count, "images_of": data.name, "estimator": f"{probes} probes" if probes else "exact"}
+        attributes |= {"images": sample, "images_of": data.name, "estimator": f"{probes} probes" if probes else "exact"}
         for layer, matrix in matrices["nfm"].items():
             log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
     if initial:
