@@ -63,9 +63,10 @@ def match(
             matched[layer] = Match(layer, "name")
             continue
         if len(candidates) != 1:
-            problem = "has no counterpart" + (" (resize lets shapes differ)" if resize == "none" else "")
             if candidates:
                 problem = f"could take {' or '.join(candidates)}: choose one in layers"
+            else:
+                problem = "has no counterpart" + (" (resize lets shapes differ)" if resize == "none" else "")
             raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
         matched[layer] = Match(candidates[0], "shape")
     return {layer: matched[layer] for layer in network}

@@ -42,15 +42,14 @@ class SourceInputs(dict[str, str]):
     def transfer(self) -> dict[str, dict[str, str | None]]:
         """The study's initializers that draw from one of several sources.
 
-        Label -> its ``kind``, the ``source``, and the dataset that this has ``seen``, if there is one: a network before
-        training has seen none.
+        Label -> its ``kind``, the ``source``, and the dataset that this has ``seen``, if there is one.
         """
         count = Counter(drawing["kind"] for drawing in self.drawing)
         return {
             drawing["initializer"]: {
                 "kind": drawing["kind"],
                 "source": drawing["source"],
-                "seen": None if (source := self.configuration.sources[drawing["source"]]).initial else source.dataset,
+                "seen": self.configuration.sources[drawing["source"]].seen,
             }
             for drawing in self.drawing
             if count[drawing["kind"]] > 1

@@ -112,10 +112,8 @@ def alignment(table: pd.DataFrame) -> Figure:
         for kind in KINDS
         if len(own := table[table.kind == kind])
     }
-    means, counts = (
-        both_ways(table).groupby(["kind", "source", "other"]).correlation.mean(),
-        [*map(len, names_of.values())],
-    )
+    means = both_ways(table).groupby(["kind", "source", "other"]).correlation.mean()
+    counts = [len(names) for names in names_of.values()]
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         size = (CELL * sum(counts) + 0.9 * len(counts) + 1.2, CELL * max(counts) + 1.0)
         figure = Figure(figsize=size, layout="constrained")

@@ -197,6 +197,11 @@ class Source(Sparse):
         return dataset
 
     @property
+    def seen(self) -> str | None:
+        """The dataset whose images it has seen, if there is one: a network before training has seen none."""
+        return None if self.initial else self.dataset
+
+    @property
     def matrices(self) -> list[str]:
         """The feature matrices that initializers may need, and that it has; of a file, it is known when it is read."""
         has = {"nfm": True, "agop": self.dataset, "centred_nfm": self.train}

@@ -36,9 +36,9 @@ def wrong_sources(configuration: Configuration) -> Iterator[str]:
         elif choice.needs not in configuration.sources[name := choice.source or names[0]].matrices:
             yield f"{key}: {choice.key!r} {MISSING[choice.needs].format(source=name)}"
     matched = configuration.initialization.layers if configuration.initialization else {}
-    for name in matched:
-        if name not in names:
-            yield f"initialization.layers: {f'the source {none_of(name, names)}' if names else 'there are no sources'}"
+    for name in (name for name in matched if name not in names):
+        problem = f"the source {none_of(name, names)}" if names else "there are no sources"
+        yield f"initialization.layers: {problem}"
     yield from _missing_runs(configuration)
     yield from _same_source(configuration)
     yield from _seen_validation(configuration)
