@@ -3,6 +3,7 @@
 from ansatz.features.alignment import correlation
 from ansatz.features.matrix import eigenvectors
 from ansatz.features.stored import read_matrices
+from ansatz.files.features import OF_SOURCES
 from ansatz.job import job
 from ansatz.reporting.figures.matrices import heat_maps, patches
 from ansatz.reporting.figures.style import save
@@ -12,7 +13,7 @@ EIGENVECTORS = 8
 with job(snakemake.log[0]):
     output = snakemake.output
     by_kind = read_matrices(snakemake.input.features)
-    first = {kind.upper(): next(iter(by_layer.values())) for kind, by_layer in by_kind.items()}
+    first = {kind.upper(): next(iter(by_kind[kind].values())) for kind in OF_SOURCES}
     dense = {kind: matrix.dense()[0].numpy() for kind, matrix in first.items()}
     vectors = {kind: eigenvectors(matrix, EIGENVECTORS)[1].numpy() for kind, matrix in first.items()}
     save(heat_maps(dense, correlation(*first.values())), output.matrices_png, output.matrices_svg)

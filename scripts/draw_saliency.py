@@ -5,6 +5,7 @@ from ansatz.data.pictures import read_image
 from ansatz.features.saliency import saliency
 from ansatz.features.stored import read_matrices
 from ansatz.files.dataset import read_dataset
+from ansatz.files.features import OF_SOURCES
 from ansatz.job import job
 from ansatz.networks.build import build
 from ansatz.networks.weights import load_weights, normalisation_of
@@ -19,8 +20,9 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions):
     shape = {key: params.images[key] for key in ("size", "channels")}
     image = read_image(params.picture, data.parts["train"], **shape)
     x = normalised(image, data, **shape, normalisation=normalisation_of(params.normalisation))
+    by_kind = read_matrices(snakemake.input.features)
     maps = {
-        kind.upper(): {layer: values.numpy() for layer, values in saliency(network, x, by_layer).items()}
-        for kind, by_layer in read_matrices(snakemake.input.features).items()
+        kind.upper(): {layer: values.numpy() for layer, values in saliency(network, x, by_kind[kind]).items()}
+        for kind in OF_SOURCES
     }
     save(saliency_maps(image[0].movedim(0, -1).numpy(), maps), *snakemake.output)

@@ -1,13 +1,12 @@
-"""Extract the feature matrices of every convolution of a network: NFM, and AGOP over patches if there are images."""
+"""Extract the feature matrices of a network's layers: NFM, and AGOP if there are images."""
 
 from copy import deepcopy
 
 from ansatz.data.batches import on_device
 from ansatz.data.splits import read_split
 from ansatz.devices import take_device
-from ansatz.features.agop import agop_over
 from ansatz.features.alignment import correlation
-from ansatz.features.matrix import centred_nfm, nfm
+from ansatz.features.extraction import extract
 from ansatz.features.stored import write_matrices
 from ansatz.initializers.initial import initial_network
 from ansatz.job import job
@@ -23,18 +22,17 @@ with job(snakemake.log[0], definitions=files.definitions) as log:
     images = on_device(data, **given)["train"] if data else None
     classes = len(data.classes) if data else 2  # of convolutions alone, any number of logits
     network = initial_network(**params.start, classes=classes, images=images, features=files.features)
-    initial = deepcopy(network) if files.weights and params.start["initializer"]["name"] else None
+    initial = deepcopy(network) if "centred_nfm" in params.kinds else None
     if files.weights:
-        load_weights(network, files.weights, convolutions_alone=data is None)
-    matrices, attributes = {"nfm": nfm(network.to(device))}, {"source": params.source}
+        load_weights(network, files.weights, layers_alone=data is None)
+    sample, attributes = min(params.estimator["sample_size"], len(images or ())), {"source": params.source}
+    given = {"images": images, "estimator": params.estimator, "initial": initial}
+    matrices = extract(params.kinds, network.to(device), **given)
     if data:
-        sample, probes = min(params.estimator["sample_size"], len(images)), params.estimator["probes"]
+        probes = params.estimator["probes"]
         if files.weights and not initial and (doubt := untrained(network, images, classes, sample)):
             log.warning("%s: %s", params.source, doubt)
-        matrices["agop"] = agop_over(network, images, **params.estimator)
         attributes |= {"images": sample, "images_of": data.name, "estimator": f"{probes} probes" if probes else "exact"}
         for layer, matrix in matrices["nfm"].items():
             log.info("%s: correlation of NFM and AGOP %.3f", layer, correlation(matrix, matrices["agop"][layer]))
-    if initial:
-        matrices["centred_nfm"] = centred_nfm(network.cpu(), initial)
     write_matrices(snakemake.output.features, network, matrices, provenance(**dict(params)), **attributes)

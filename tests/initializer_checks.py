@@ -10,7 +10,7 @@ from ansatz import registry
 from ansatz.data.batches import Tensors
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.initializers.initialize import initialize
-from ansatz.initializers.scaling import COVARIANCE_SCALINGS
+from ansatz.initializers.scaling import as_covariance
 
 CHANNELS, SIDE = 2, 3  # of patches, per group
 PATCH = CHANNELS * SIDE**2
@@ -128,7 +128,7 @@ def has_mean_zero(name, **options):
 
 
 def has_the_covariance_that_it_declares(name, **options):
-    """Filters have the feature matrix as covariance: scaled to trace 1, or 2 for ``kaiming``, or as released."""
+    """Filters have the feature matrix as covariance: at trace 1, at 2 for ``kaiming``, the source's, or as released."""
     needs, scale = declared(name)["needs"], declared(name)["scale"]
     if needs is None or scale is None or name.endswith(PARTS):
         return
@@ -136,10 +136,10 @@ def has_the_covariance_that_it_declares(name, **options):
         matrices = source(groups)
         dense = matrices[needs]["0"].dense().double()
         traces = dense.diagonal(dim1=1, dim2=2).sum(1).view(-1, 1, 1)
-        expected = {"unit": 1, "kaiming": 2}[scale] * dense / traces
+        expected = {"unit": 1 / traces, "kaiming": 2 / traces, "source": 1 / ROWS}[scale] * dense
         errors = covariance_errors(filters_of(name, groups=groups, matrices=matrices, **options), expected)
         assert errors.max() < ERRORS, f"the covariance of the filters is not the {needs} at scale {scale}"
-    expected = COVARIANCE_SCALINGS["released"](source()[needs]["0"], kind=needs, scale=scale, fan_in=PATCH).dense()
+    expected = as_covariance(source()[needs]["0"], "released", kind=needs, scale=scale, fan_in=PATCH).dense()
     errors = covariance_errors(filters_of(name, scaling="released", **options), expected.double())
     assert errors.max() < ERRORS, "the covariance of the filters is not as released"
 

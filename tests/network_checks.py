@@ -6,7 +6,7 @@ from ansatz import registry
 from ansatz.features.agop import agop
 from ansatz.features.matrix import nfm
 from ansatz.networks.build import build, layer_names
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import studied_maps
 
 CLASSES, SIDE = 5, 32  # images of 32 px are the smallest that networks take
 SMALL, LARGER = 0.0625, 0.25  # widths
@@ -27,8 +27,8 @@ def builds_on_the_meta_device(name, **options):
         network = registry.find("network", name).object(CLASSES, **options)
     assert all(tensor.is_meta for tensor in network.state_dict().values()), "parameters or buffers are allocated"
     layers = layer_names(name, **options)
-    assert layers, "has no convolutions"
-    assert layers == list(conv_layers(construct(name, **options))), "the layers depend on the device or the width"
+    assert layers, "has no layer to study"
+    assert layers == list(studied_maps(construct(name, **options))), "the layers depend on the device or the width"
 
 
 def maps_images_to_logits(name, **options):
@@ -46,15 +46,16 @@ def maps_images_to_logits(name, **options):
 
 
 def every_layer_has_feature_matrices(name, **options):
-    """Every convolution has a gradient, an NFM and an AGOP."""
+    """Every layer has a gradient, an NFM and an AGOP."""
     network = construct(name, **options).double()
     x = images(**options).double()
     network(x).square().sum().backward()
-    for layer, conv in conv_layers(network).items():
-        assert conv.weight.grad is not None, f"no gradient reaches {layer}"
-        assert conv.weight.grad.any(), f"the gradient of {layer} is zero"
-    for kind, matrices in {"nfm": nfm(network), "agop": agop(network, [x], probes=1)}.items():
-        assert list(matrices) == layer_names(name, **options)
+    for layer, each in studied_maps(network).items():
+        assert each.source.grad is not None, f"no gradient reaches {layer}"
+        assert each.source.grad[each.rows].any(), f"the gradient of {layer} is zero"
+    layers = layer_names(name, **options)
+    for kind, matrices in {"nfm": nfm(network, layers), "agop": agop(network, [x], probes=1, layers=layers)}.items():
+        assert list(matrices) == layers
         for layer, matrix in matrices.items():
             assert matrix.factor.isfinite().all(), f"the {kind} of {layer} is not finite"
             assert (matrix.trace() > 0).all(), f"the {kind} of {layer} is zero"
@@ -71,11 +72,11 @@ def is_drawn_from_the_seed(name, **options):
 
 
 def honours_its_width(name, **options):
-    """Every convolution grows with the width."""
-    small, larger = (conv_layers(construct(name, width=width, **options)) for width in (SMALL, LARGER))
+    """Every layer grows with the width."""
+    small, larger = (studied_maps(construct(name, width=width, **options)) for width in (SMALL, LARGER))
     assert list(small) == list(larger), "the layers depend on the width"
     for layer in small:
-        assert small[layer].out_channels < larger[layer].out_channels, f"{layer} does not grow with the width"
+        assert len(small[layer].weight) < len(larger[layer].weight), f"{layer} does not grow with the width"
 
 
 CHECKS = (

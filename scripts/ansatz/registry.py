@@ -86,11 +86,12 @@ def initializer(
     *,
     name: str | None = None,
     needs: Literal["nfm", "agop", "centred_nfm"] | None = None,
-    scale: Literal["unit", "kaiming"] | None = "unit",
+    scale: Literal["unit", "kaiming", "source"] | None = "unit",
     shuffled: bool = False,
     needs_position: bool = False,
     needs_groups: bool = False,
     needs_images: bool = False,
+    needs_role: bool = False,
 ) -> Any:
     """Register an initializer: ``(weight, generator, *, options)`` fills one layer's weight in place.
 
@@ -102,21 +103,24 @@ def initializer(
         As for every kind: its name, where it is not the function's or, in lower case, the class's.
     needs : {"nfm", "agop", "centred_nfm"}, optional
         The feature matrix that it draws from: a `FeatureMatrix`, the covariance, in the configured scaling.
-    scale : {"unit", "kaiming"} or None
-        What that covariance is scaled to: trace 1, or the trace 2 of Kaiming-normal filters. None leaves it as it is:
-        the rows of an NFM's factor are then the filters of the source.
+    scale : {"unit", "kaiming", "source"} or None
+        What that covariance is scaled to: trace 1, the trace 2 of Kaiming-normal filters, or that of the source's own
+        filters. None leaves it as it is: the rows of an NFM's factor are then the filters of the source.
     shuffled : bool
         Whether the matrix is that of another layer of the source, with patches of the same shape.
     needs_position : bool
         Whether it takes the layer's position, counted from 0.
     needs_groups : bool
-        Whether it takes the number of groups among which the convolution's channels and filters are divided.
+        Whether it takes the number of groups among which the layer's channels and filters are divided.
     needs_images : bool
         Whether it takes the layer's `LayerInputs`: what the layers before it, which are initialized already, make of a
         batch of training images.
+    needs_role : bool
+        Whether it takes the layer's `ansatz.initializers.role.Role`: what it is in an attention; None elsewhere.
     """
     declared = {"name": name, "needs": needs, "scale": scale, "shuffled": shuffled}
     declared |= {"needs_position": needs_position, "needs_groups": needs_groups, "needs_images": needs_images}
+    declared |= {"needs_role": needs_role}
     return _decorator("initializer", defined, declared)
 
 

@@ -214,7 +214,7 @@ MISTAKES = {
     ),
     "an option of torchvision": (
         study(network={"name": "densenet121", "depth": 3}),
-        "config.initialization.network.depth: densenet121 has no depth; cnn has",
+        "config.initialization.network.depth: densenet121 has no depth; cnn, mlp and vit have",
     ),
     "unknown network, nearly": (study(network={"name": "vgg12"}), "did you mean 'vgg1"),
     "tiny images": (study(network={"image_size": 7}), "network.image_size: 7 is too small; it must be at least 8"),
@@ -235,7 +235,7 @@ MISTAKES = {
     "misspelt key of a network": (study(network={"widht": 1}), "unknown key 'widht'; did you mean 'width'?"),
     "an option of another network": (
         evolution(network={"name": "lenet5", "depth": 3}),
-        "config.evolution.a.network.depth: lenet5 has no depth; cnn has",
+        "config.evolution.a.network.depth: lenet5 has no depth; cnn, mlp and vit have",
     ),
     "an option out of range": (
         evolution(network={"name": "cnn", "depth": 21}),
@@ -243,7 +243,7 @@ MISTAKES = {
     ),
     "varying an option of another network": (
         trained(vary={"pooling": ["max"]}),
-        "config.ansatz.trained.a.vary.pooling: vgg11 has no pooling; cnn has",
+        "config.ansatz.trained.a.vary.pooling: vgg11 has no pooling; cnn and vit have",
     ),
     "varying to a wrong value": (
         trained(network={"name": "cnn"}, vary={"pooling": ["max", "maximum"]}),
@@ -318,6 +318,22 @@ MISTAKES = {
         "config.initialization.training.warmup: 2 epochs of 2; it must be below 2",
     ),
     "a negative warm-up": (training(warmup=-1), "training.warmup: -1 is too small; it must be at least 0"),
+    "gradients of no length": (
+        training(gradient_clipping=0),
+        "config.initialization.training.gradient_clipping: 0 is too small; it must be above 0",
+    ),
+    "layers that the network does not have": (
+        study(network={"name": "vgg11", "image_size": 32, "layers": ["features.*", "head"]}),
+        "config.initialization.network.layers: 'head' fits none of features.0, ",
+    ),
+    "no layers": (
+        study(network={"name": "vgg11", "image_size": 32, "layers": []}),
+        "config.initialization.network.layers: [] is empty; name at least one",
+    ),
+    "patches that do not fill the images": (
+        study(network={"name": "vit", "image_size": 28, "patch_size": 5}),
+        "config.initialization.network.patch_size: 5 px do not divide images of 28 px",
+    ),
     "labels without a label": (
         training(label_smoothing=1),
         "training.label_smoothing: 1 is too large; it must be below 1",

@@ -146,6 +146,6 @@ rule ansatz:
     input:
         section(PLAN, "ansatz"),
         rules.tabulate_ansatz.output,
-        expand(rules.draw_ansatz.output, figure=catalogue.names("alignment")),
+        expand(rules.draw_ansatz.output, figure=PLAN.alignment_figures),
         expand(rules.draw_first_layer.output, network=PICTURED),
         expand(rules.draw_saliency.output, network=PICTURED, picture=PICTURES),

@@ -48,6 +48,7 @@ rule extract_features:
         start=EXTRACTIONS.of("start"),
         images=EXTRACTIONS.of("images"),
         split=EXTRACTIONS.of("split"),
+        kinds=EXTRACTIONS.of("kinds"),
         estimator=EXTRACTIONS.of("estimator"),
         normalisation=EXTRACTIONS.of("normalisation"),
         checksum=EXTRACTIONS.of("checksum"),

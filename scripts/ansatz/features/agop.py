@@ -30,7 +30,7 @@ from ansatz.errors import UserError
 from ansatz.features.gradients import gradients_of
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.networks.evaluation import activation_bytes, frozen, has_values, is_finite
-from ansatz.networks.maps import CONVOLUTIONS, LinearMap, Selection
+from ansatz.networks.maps import LinearMap, Selection, linear_maps
 from ansatz.seeds import derive_seed
 
 LOG = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ def agop(
     outputs: int | None = None,
     seed: int = 0,
     precision: str = "float32",
-    layers: Selection | None = CONVOLUTIONS,
+    layers: Selection | None = None,
     positions: Literal["sum", "mean"] = "sum",
 ) -> dict[str, FeatureMatrix]:
-    """Return the average gradient outer product of every convolution, or of other linear maps.
+    """Return the average gradient outer product of every linear map, or of some of them.
 
     Each batch takes one forward pass. All directions of the logits are differentiated at once through the layers after
     the last map, which may be large and would otherwise be read again for each direction; from there on they are
@@ -83,7 +83,7 @@ def agop(
         One of `ansatz.devices.PRECISIONS`, for products of gradients. The forward pass is in float32, so that ReLU and
         max-pooling select the same entries, and second moments are summed in float32.
     layers : sequence of type or str, optional
-        Which maps, as for `ansatz.networks.maps.linear_maps`; by default the convolutions in two dimensions. None: all.
+        Which maps, as for `ansatz.networks.maps.linear_maps`; by default all.
     positions : {"sum", "mean"}
         Whether the positions of an image, its patches or tokens, are added up or averaged over.
 
@@ -103,7 +103,7 @@ def agop(
     _check(network, probes, precision, positions)
     device_type = next((parameter.device.type for parameter in network.parameters()), "cpu")
     images = 0
-    followed = gradients_of(network, precision, layers)
+    followed = gradients_of(network, linear_maps(network, layers), precision)
     with torch.autocast(device_type, enabled=False), frozen(network), followed as gradients:
         moments = {name: _zeros(each, min(probes or 1, SHARES)) for name, each in gradients.maps.items()}
         for x in [batches] if isinstance(batches, torch.Tensor) else batches:
@@ -157,7 +157,7 @@ def agop_over(
         `probes`, `outputs`, `seed`, `precision`, `layers` and `positions`, as for `agop`.
     """
     first, _ = next(images.batches(1))
-    size = batch_size(network, first, images.memory, estimator.get("layers", CONVOLUTIONS))
+    size = batch_size(network, first, images.memory, estimator.get("layers"))
     batches = images.batches(size, images.sample(sample_size, seed=0))
     matrices = agop(network, batches, **estimator)
     count = min(sample_size, len(images)) if reduction == "sum" else 1
@@ -165,12 +165,12 @@ def agop_over(
 
 
 @torch.inference_mode(False)
-def batch_size(network: nn.Module, image: torch.Tensor, memory: int, layers: Selection | None = CONVOLUTIONS) -> int:
+def batch_size(network: nn.Module, image: torch.Tensor, memory: int, layers: Selection | None = None) -> int:
     """Return the largest batch for which `agop` fits into `memory` bytes; `image` is (1, channels, height, width).
 
     Half of the memory is for what the forward pass keeps, and half for the gradients.
     """
-    with frozen(network), gradients_of(network, layers=layers):
+    with frozen(network), gradients_of(network, linear_maps(network, layers)):
         return max(1, memory // max(1, 2 * activation_bytes(network, image.detach().clone())))
 
 

@@ -9,7 +9,8 @@ import torch
 
 from ansatz.features.matrix import FeatureMatrix, Shape, shape_text
 from ansatz.files.features import OF_SOURCES
-from ansatz.files.tables import COMPARED
+from ansatz.files.tables import COMPARED, POWERS
+from ansatz.networks.maps import PROJECTIONS
 
 
 def cosine(a: FeatureMatrix, b: FeatureMatrix) -> float:
@@ -31,41 +32,95 @@ def correlation(a: FeatureMatrix, b: FeatureMatrix) -> float:
 def compare(
     initial: Mapping[str, Mapping[str, FeatureMatrix]], trained: Mapping[str, Mapping[str, FeatureMatrix]]
 ) -> list[dict[str, Any]]:
-    """Compare the feature matrices of every convolution before and after training.
+    """Compare the feature matrices of every layer before and after training.
 
     The ansatz says that NFM and AGOP align in a trained network. They may align before training too, as both are made
-    from the same weights; hence the comparisons with the initial matrices.
+    from the same weights; hence the controls.
 
     Parameters
     ----------
     initial, trained : mapping
-        ``matrices["nfm" | "agop"][layer]`` of a network before and after its training.
+        ``matrices["nfm" | "agop"][layer]`` of a network before and after its training; after it, maybe ``centred_nfm``
+        and ``gradient`` too.
 
     Returns
     -------
     list of dict
-        A row per layer: ``layer``, ``shape`` (of its patches, and its number of groups if it has several),
-        ``standard_error`` (of the trained AGOP), and ``correlation_*`` and ``cosine_*`` of the pairs in
-        `ansatz.files.tables.COMPARED`.
+        A row per layer, and one per head of the queries, keys and values of an attention: ``layer``, ``shape`` (of its
+        patches, and its number of groups if it has several), ``head``, ``standard_error`` (of the trained AGOP);
+        ``correlation_*`` and ``cosine_*`` of the pairs in `ansatz.files.tables.COMPARED`, NaN where a matrix is not
+        there; and ``power_*``, the correlations of NFM with AGOP to the powers in `ansatz.files.tables.POWERS`.
     """
     rows = []
     for layer in trained["nfm"]:
-        matrices = {
-            "nfm": trained["nfm"][layer],
-            "agop": trained["agop"][layer],
-            "root_agop": trained["agop"][layer].square_root(),
-            "initial_nfm": initial["nfm"][layer],
-            "initial_agop": initial["agop"][layer],
-            "initial_root_agop": initial["agop"][layer].square_root(),
-        }
-        groups = len(matrices["nfm"].factor)
-        shape = shape_text(matrices["nfm"].shape) + (f" in {groups} groups" if groups > 1 else "")
-        row = {"layer": layer, "shape": shape, "standard_error": matrices["agop"].standard_error}
-        for a, b in COMPARED:
-            row[f"correlation_{a}_{b}"] = correlation(matrices[a], matrices[b])
-            row[f"cosine_{a}_{b}"] = cosine(matrices[a], matrices[b])
-        rows.append(row)
+        rows.append(_compared(layer, _side(initial, layer), _side(trained, layer)))
+        heads = len(trained["nfm"][layer].factor) if layer.rpartition(".")[2] in PROJECTIONS else 1
+        for head in range(heads) if heads > 1 else ():
+            own = _compared(layer, *(_side(matrices, layer, head) for matrices in (initial, trained)))
+            rows.append(own | {"head": head + 1})
     return rows
+
+
+def _side(
+    matrices: Mapping[str, Mapping[str, FeatureMatrix]], layer: str, head: int | None = None
+) -> dict[str, FeatureMatrix]:
+    """Return a layer's matrices by kind, or those of one of its heads."""
+    own = {kind: by_layer[layer] for kind, by_layer in matrices.items()}
+    return own if head is None else {kind: matrix.group(head) for kind, matrix in own.items()}
+
+
+def _compared(layer: str, initial: Mapping[str, FeatureMatrix], trained: Mapping[str, FeatureMatrix]) -> dict[str, Any]:
+    nfm, agop = trained["nfm"], trained["agop"]
+    root, *powers = agop.powers([0.5, *POWERS])
+    matrices = {
+        "nfm": nfm,
+        "agop": agop,
+        "root_agop": root,
+        "initial_nfm": initial["nfm"],
+        "initial_agop": initial["agop"],
+        "initial_root_agop": initial["agop"].square_root(),
+        "root_nfm": nfm.square_root(),
+    }
+    if (groups := len(nfm.factor)) > 1:
+        matrices |= {"shuffled_agop": agop.rolled(), "shuffled_root_agop": root.rolled()}
+    if "centred_nfm" in trained:
+        matrices["centred_nfm"] = trained["centred_nfm"]
+    shape = shape_text(nfm.shape) + (f" in {groups} groups" if groups > 1 else "")
+    row: dict[str, Any] = {"layer": layer, "shape": shape, "head": None, "standard_error": agop.standard_error}
+    for a, b in COMPARED:
+        there = a in matrices and b in matrices
+        row[f"correlation_{a}_{b}"] = correlation(matrices[a], matrices[b]) if there else math.nan
+        row[f"cosine_{a}_{b}"] = cosine(matrices[a], matrices[b]) if there else math.nan
+    if "gradient" in trained:
+        row["correlation_nfm_fact"], row["cosine_nfm_fact"] = fact(nfm, trained["gradient"])
+    return row | {f"power_{power}": correlation(nfm, each) for power, each in zip(POWERS, powers, strict=True)}
+
+
+def fact(nfm: FeatureMatrix, gradient: FeatureMatrix) -> tuple[float, float]:
+    """Return how similar ``W.T W`` and ``-W.T (gradient of the loss by W)`` are: their correlation and their cosine.
+
+    Where a network has converged with weight decay λ, the second is λ times the first: the features at convergence
+    theorem (FACT). NaN if one of the matrices is zero, or all its entries are equal.
+
+    Parameters
+    ----------
+    nfm : FeatureMatrix
+        Its factor is W, (groups, rows, patch).
+    gradient : FeatureMatrix
+        Its factor is the gradient.
+
+    References
+    ----------
+    Boix-Adserà, Mallinar, Simon and Belkin (2025). The features at convergence theorem. arXiv:2507.05644.
+    """
+    w, g = nfm.factor.double(), -gradient.factor.double()  # (groups, rows, patch)
+    gram, crossed, of_gradient = w @ w.mT, w @ g.mT, g @ g.mT  # (groups, rows, rows)
+    inner = [(gram * gram).sum(), (gram * crossed).sum(), (gram * of_gradient).sum()]
+    sums = [(w.sum(2) * each.sum(2)).sum() for each in (w, g)]  # of all entries
+    count = len(w) * w.shape[2] ** 2
+    products = (sums[0] * sums[0], sums[0] * sums[1], sums[1] * sums[1])
+    centred = [each - product / count for each, product in zip(inner, products, strict=True)]
+    return tuple(_normalized(ab.item(), aa.item(), bb.item()) for aa, ab, bb in (centred, inner))  # type: ignore[return-value]
 
 
 def compare_sources(

@@ -4,9 +4,8 @@ Follows the experiments of Long, Lam, Yu, Shi and Hu (2023) on LeNet-5 and ResNe
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from math import isqrt
 from typing import Any, TypedDict
 
 import numpy as np
@@ -17,10 +16,11 @@ from ansatz.data.batches import Images
 from ansatz.errors import UserError
 from ansatz.features.agop import agop_over
 from ansatz.features.alignment import correlation
+from ansatz.features.following import Following, followed
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.files.evolution import Evolution, LayerEvolution
 from ansatz.networks.evaluation import forward, frozen
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.maps import LinearMap, studied_maps
 
 
 class Snapshot(TypedDict):
@@ -29,7 +29,7 @@ class Snapshot(TypedDict):
     epoch: float  # epochs since the start; a fraction inside the first epoch
     step: int  # steps since the start
     metrics: dict[str, float]  # loss and metrics of the evaluated parts, as in a row of metrics.csv
-    filters: dict[str, torch.Tensor]  # layer -> (out, in/groups, kh, kw)
+    filters: dict[str, torch.Tensor]  # layer -> (out, *patch)
     agop: dict[str, torch.Tensor]  # layer -> thin factor (groups, rank, patch)
     outputs: dict[str, torch.Tensor]  # layer -> output for one image (out, rows, columns)
 
@@ -41,7 +41,7 @@ class Snapshots:
     Attributes
     ----------
     layers : sequence of str
-        The convolutions to record.
+        The layers to record.
     image : Tensor
         The image for which their outputs are recorded, (1, channels, height, width).
     pixels : ndarray
@@ -72,32 +72,32 @@ class Snapshots:
         estimator: Mapping[str, Any],
         steps: Sequence[int] = (),
     ) -> "Snapshots":
-        """Choose what to record, by the names of layers (None: all convolutions) and the index of a validation image.
+        """Choose what to record, by the names of layers (None: all studied ones) and the index of a validation image.
 
         Raises
         ------
         UserError
-            If the network has no such convolution, or there is no such image.
+            If the network has no such layer, or there is no such image.
         """
-        convolutions, validation = list(conv_layers(network)), parts["validation"]
+        studied, validation = list(studied_maps(network)), parts["validation"]
         for layer in layers or []:
-            if layer not in convolutions:
-                raise UserError(f"layers: the network has no convolution {layer!r}; it has {', '.join(convolutions)}")
+            if layer not in studied:
+                raise UserError(f"layers: the network has no layer {layer!r}; it has {', '.join(studied)}")
         if image >= len(validation):
             raise UserError(f"image: {image}, but the {len(validation)} validation images are counted from 0")
         x, _ = next(validation.batches(1, torch.tensor([image])))
         pixels = validation.pool[validation.rows[image]].cpu().numpy()
-        return cls(layers or convolutions, x, pixels, parts["train"], estimator, steps)
+        return cls(layers or studied, x, pixels, parts["train"], estimator, steps)
 
     def take(self, network: nn.Module, *, epoch: float, step: int, metrics: dict[str, float]) -> Snapshot:
         """Record a network, which stays as it is; nothing is drawn from the global random generator."""
-        matrices = agop_over(network, self.images, **self.estimator)
-        convolutions = conv_layers(network)
+        matrices = agop_over(network, self.images, layers=self.layers, **self.estimator)
+        studied = studied_maps(network)
         return {
             "epoch": epoch,
             "step": step,
             "metrics": metrics,
-            "filters": {layer: convolutions[layer].weight.detach().cpu().clone() for layer in self.layers},
+            "filters": {layer: studied[layer].weight.detach().cpu().clone() for layer in self.layers},
             "agop": {layer: matrices[layer].factor.cpu() for layer in self.layers},
             "outputs": outputs(network, self.image, self.layers),
         }
@@ -116,34 +116,58 @@ class Snapshots:
         """
         rows = [{"epoch": snapshot["epoch"], "step": snapshot["step"], **snapshot["metrics"]} for snapshot in snapshots]
         curves = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-        convolutions = conv_layers(network)
-        layers = {layer: _evolution_of(layer, convolutions[layer], snapshots) for layer in self.layers}
+        studied = studied_maps(network)
+        layers = {layer: _evolution_of(layer, studied[layer], snapshots) for layer in self.layers}
         return Evolution(curves, layers, self.pixels, name)
 
 
 @torch.no_grad()
 def outputs(network: nn.Module, image: torch.Tensor, layers: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Return the outputs of layers for an image (1, channels, height, width): (filters, rows, columns), on the CPU."""
-    by_layer: dict[str, torch.Tensor] = {}
+    """Return the outputs of layers for an image (1, channels, height, width): (filters, rows, columns), on the CPU.
 
-    def keep(layer: str, _conv: nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
-        by_layer[layer] = output[0].float().cpu().clone()  # a copy, as an in-place activation may follow
-
-    convolutions = conv_layers(network)
-    with frozen(network), ExitStack() as undo:
-        for layer in layers:
-            undo.callback(convolutions[layer].register_forward_hook(partial(keep, layer)).remove)
+    The tokens of other maps than convolutions lie in rows and columns as the patches of the image do.
+    """
+    studied = studied_maps(network)
+    recorder = _Recorder({layer: studied[layer] for layer in layers})
+    with frozen(network), followed(recorder), recorder:
         forward(network, image)
-    return by_layer
+    return recorder.outputs
 
 
-def _evolution_of(layer: str, conv: nn.Conv2d, snapshots: Sequence[Snapshot]) -> LayerEvolution:
+class _Recorder(Following):
+    """Keeps the outputs of each layer, as copies, since an in-place activation may follow."""
+
+    def __init__(self, maps: Mapping[str, LinearMap]) -> None:
+        super().__init__(maps)
+        self.outputs: dict[str, torch.Tensor] = {}
+
+    def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        for layer, channels in parts.items():
+            own = self.maps[layer].of_output(output, channels).float().cpu()  # of one image, filters last
+            self.outputs[layer] = _laid_out(own if own.dim() == 4 else own.flatten(0, -2)).contiguous().clone()
+        return output
+
+
+def _laid_out(z: torch.Tensor) -> torch.Tensor:
+    """Return an image's outputs, (1, rows, columns, filters) or (tokens, filters), as (filters, rows, columns).
+
+    Tokens that fill no square are that of the class and those of a square, or else a row.
+    """
+    if z.dim() == 4:
+        return z[0].movedim(-1, 0)
+    side = isqrt(len(z))
+    if 0 <= len(z) - side**2 <= 1:
+        return z[len(z) - side**2 :].mT.unflatten(1, (side, side))
+    return z.mT.unsqueeze(1)
+
+
+def _evolution_of(layer: str, each: LinearMap, snapshots: Sequence[Snapshot]) -> LayerEvolution:
     filters = torch.stack([snapshot["filters"][layer] for snapshot in snapshots]).numpy()
     factors = torch.stack([snapshot["agop"][layer] for snapshot in snapshots]).numpy()
     layer_outputs = torch.stack([snapshot["outputs"][layer] for snapshot in snapshots]).numpy()
-    shape = patch_shape(conv)
-    nfms = [FeatureMatrix(torch.from_numpy(w).reshape(conv.groups, -1, factors.shape[-1]), shape) for w in filters]
-    agops = [FeatureMatrix(torch.from_numpy(factor), shape) for factor in factors]
+    rows = (each.groups, each.filters, factors.shape[-1])
+    nfms = [FeatureMatrix(torch.from_numpy(w).reshape(rows), each.shape) for w in filters]
+    agops = [FeatureMatrix(torch.from_numpy(factor), each.shape) for factor in factors]
     correlations = {
         "nfm_final_nfm": [correlation(nfm, nfms[-1]) for nfm in nfms],
         "agop_final_agop": [correlation(agop, agops[-1]) for agop in agops],

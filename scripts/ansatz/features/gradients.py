@@ -5,10 +5,9 @@ through starts it. So neither the images nor what a network does to them before 
 whole numbers, be changed in place, or come from layers that run without gradients.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeGuard
 from unittest.mock import patch
@@ -16,48 +15,39 @@ from unittest.mock import patch
 import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
-from torch.nn import functional
 from torch.nn.grad import conv2d_input
-from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import CheckpointFunction
 
 from ansatz.errors import UserError
+from ansatz.features.following import Following, followed
 from ansatz.networks.evaluation import forward
-from ansatz.networks.maps import CONVOLUTIONS, LinearMap, Selection, linear_maps
+from ansatz.networks.maps import LinearMap
 
 GRADIENT_BYTES = 2**26  # of a tensor behind the maps in all directions that are differentiated at once
-FUNCTIONS = {functional.linear, torch.conv1d, torch.conv2d, torch.conv3d}  # what maps call with their input and weight
 
 
-class Gradients(TorchFunctionMode):
+class Gradients(Following):
     """Follows the outputs of a network's linear maps, and adds up the second moments of the gradients there.
-
-    Also outputs of `FUNCTIONS` with a map's weight, where the network calls one itself, as an attention does.
 
     Attributes
     ----------
-    maps : dict of str to LinearMap
     into : mapping of str to Tensor
         The sums by layer, (groups, out/groups, out/groups).
     outputs : set of Node
         The nodes of the last forward pass's graph that compute the outputs.
     reached : set of str
         The layers at which a gradient has arrived.
-    weights : dict of str to Tensor
-        What holds the weight of each map when it runs; a layer may compute it from its parameter.
     positions : Counter
         The positions to which each map has been applied, over all images.
     """
 
-    def __init__(self, network: nn.Module, layers: Selection | None = CONVOLUTIONS) -> None:
-        super().__init__()
-        self.network, self.maps = network, linear_maps(network, layers)
+    def __init__(self, network: nn.Module, maps: Mapping[str, LinearMap]) -> None:
+        super().__init__(maps)
+        self.network = network
         self.into: Mapping[str, torch.Tensor] = {}
         self.outputs: set[Node] = set()
         self.reached: set[str] = set()
-        self.weights = {layer: each.source.detach() for layer, each in self.maps.items()}
         self.positions: Counter[str] = Counter()
-        self._inside: str | None = None  # the layer whose own forward runs
         self._largest = 1  # bytes of a tensor behind the last map
         self._anchor = torch.zeros((), requires_grad=True)
 
@@ -91,44 +81,14 @@ class Gradients(TorchFunctionMode):
         return [layer for layer in self.maps if layer not in self.reached]
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Follow what the network computes itself with the weight of one of its maps."""
-        output: Any
-        if function is functional.multi_head_attention_forward:  # in which this mode is off
-            with patch.object(functional, "linear", partial(self._call, functional.linear)):
-                output = function(*args, **(kwargs or {}))
-        elif function in FUNCTIONS:
-            output = self._call(function, *args, **(kwargs or {}))
-        else:
-            output = function(*args, **(kwargs or {}))
+        """Also look how large tensors are."""
+        output = super().__torch_function__(function, types, args, kwargs)
         if isinstance(output, torch.Tensor) and output.layout is torch.strided:
             self._largest = max(self._largest, output.nbytes)
         return output
 
-    def _call(self, function: Callable[..., torch.Tensor], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Call one of `FUNCTIONS`, and follow its output if it is that of maps."""
-        output, weight = function(*args, **kwargs), args[1] if len(args) > 1 else kwargs["weight"]
-        if self._inside is None:
-            return self._follow(_parts_of(weight, self.maps), output)
-        if weight.shape == self.weights[self._inside].shape:
-            self.weights[self._inside] = weight.detach()
-        return output
-
-    def run(self, layer: str, compute: Callable[..., torch.Tensor], *inputs: Any, **options: Any) -> torch.Tensor:
-        """Run a module in place of its own forward: hooks of the user's then see its output, and come after."""
-        before, self._inside = self._inside, layer
-        try:
-            output = compute(*inputs, **options)
-        finally:
-            self._inside = before
-        return self._follow({layer: slice(None)}, output)
-
-    def _follow(self, parts: Mapping[str, slice], output: torch.Tensor) -> torch.Tensor:
-        """Add up the gradients of an output; by its node, as an in-place ReLU overwrites the *tensor*.
-
-        Layer -> the channels of the output that are its own.
-        """
-        if not parts:
-            return output
+    def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients of an output; by its node, as an in-place ReLU overwrites the *tensor*."""
         for layer in parts:
             self.positions[layer] += output.numel() // output.shape[self.maps[layer].axis]
         if not _descends_from(output.grad_fn, self.outputs):
@@ -144,7 +104,7 @@ class Gradients(TorchFunctionMode):
         """Add the sum of ``g g.T`` over images and positions, g the gradient by these channels of the output."""
         into = self.into[layer]
         self.reached.add(layer)
-        rows = gradients[0].movedim(self.maps[layer].axis, -1)[..., channels]
+        rows = self.maps[layer].of_output(gradients[0], channels)
         z = rows.reshape(-1, rows.shape[-1]).to(into.dtype)  # (N, out): no copy in channels-last memory
         if len(into) == 1:
             into[0].addmm_(z.mT, z)  # baddbmm_ would copy z
@@ -181,44 +141,17 @@ class _Rounded(torch.autograd.Function):
         return None, None, gradient.to(gradients[0].dtype)
 
 
-def _parts_of(weight: torch.Tensor, maps: Mapping[str, LinearMap]) -> dict[str, slice]:
-    """Return the maps whose rows a weight holds: layer -> the channels of the output.
-
-    An attention calls `linear` with its whole weight, or with rows of it, which lie in the same memory.
-    """
-    parts = {}
-    for layer, each in maps.items():
-        whole = each.source
-        same_memory = weight.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
-        if same_memory and weight.shape[1:] == whole.shape[1:] and weight.stride() == whole.stride():
-            first = (weight.storage_offset() - whole.storage_offset()) // whole.stride(0)  # of the rows of the whole
-            start, stop = each.rows.start - first, each.rows.stop - first
-            if start >= 0 and stop <= len(weight):
-                parts[layer] = slice(start, stop)
-    return parts
-
-
 @contextmanager
-def gradients_of(
-    network: nn.Module, precision: str = "float32", layers: Selection | None = CONVOLUTIONS
-) -> Iterator[Gradients]:
+def gradients_of(network: nn.Module, maps: Mapping[str, LinearMap], precision: str = "float32") -> Iterator[Gradients]:
     """Follow the maps of a network; with bfloat16, convolutions compute gradients in it, and outputs as always."""
-    gradients = Gradients(network, layers)
-    with ExitStack() as undo:
-        undo.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        torch.backends.mha.set_fastpath_enabled(False)  # of one step, in which nothing could be followed
-        if "torch._dynamo" in sys.modules:  # compiled modules run uncompiled, so that what is in them can be followed
-            undo.enter_context(torch.compiler.set_stance("force_eager"))
-        undo.enter_context(patch.object(CheckpointFunction, "apply", _run_now))
-        for layer, module in ((layer, each.module) for layer, each in gradients.maps.items()):
-            if isinstance(module, nn.MultiheadAttention):
-                continue  # which calls `linear` for several maps at once
-            own = vars(module).get("forward")  # of this one module, not of its class
-            compute: Callable[..., torch.Tensor] = own or module.forward
-            if precision == "bfloat16" and not own and _can_round(module):
-                compute = partial(_Rounded.apply, module, module.weight.detach().bfloat16())
-            undo.callback(_restore, module, own)
-            setattr(module, "forward", partial(gradients.run, layer, compute))  # noqa: B010  a method, for mypy
+
+    def compute(module: nn.Module) -> Callable[..., torch.Tensor] | None:
+        if precision == "bfloat16" and _can_round(module):
+            return partial(_Rounded.apply, module, module.weight.detach().bfloat16())
+        return None
+
+    gradients = Gradients(network, maps)
+    with followed(gradients, compute), patch.object(CheckpointFunction, "apply", _run_now):
         yield gradients
 
 
@@ -232,12 +165,6 @@ def _can_round(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 def _run_now(function: Callable[..., Any], _preserve: bool, *inputs: Any) -> Any:
     """Run what a network checkpoints in the reentrant way, inside of which no graph can be followed."""
     return function(*inputs)
-
-
-def _restore(module: nn.Module, own: Any) -> None:
-    delattr(module, "forward")
-    if own:
-        setattr(module, "forward", own)  # noqa: B010
 
 
 def _at_fork(logits: torch.Tensor, fork: GradientEdge, directions: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -1,7 +1,7 @@
-"""What the convolutions of a network see of a batch of training images, before the network is trained."""
+"""What the layers of a network see of a batch of training images, before the network is trained."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -13,8 +13,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ansatz.data.batches import Images
 from ansatz.errors import UserError
+from ansatz.features.following import Following, followed
 from ansatz.networks.evaluation import evaluating, forward
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import LinearMap, studied_maps
 from ansatz.seeds import derive_seed
 
 BATCH = 256  # images
@@ -24,10 +25,10 @@ PIECE = 2**28  # bytes of patches at once; the same on every machine, as what is
 
 @dataclass(frozen=True)
 class LayerInputs:
-    """The inputs of a convolution for a batch of training images, given the layers before it as they are now.
+    """The inputs of a layer for a batch of training images, given the layers before it as they are now.
 
-    Iterating yields them in chunks, (n, channels, height, width) on the images' device; each time anew, as together
-    they may not fit into memory.
+    Iterating yields them in chunks, on the images' device: of a convolution (n, channels, height, width), of other
+    linear maps (..., channels). Each time anew, as together they may not fit into memory.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class LayerInputs:
         On any device. It runs as in training, but without dropout: batch norms take the statistics of each chunk, and
         keep their own.
     layer : str
-        The name of the convolution.
+        The name of the layer, one of `ansatz.networks.maps.studied_maps`.
     images : Images
         The training images, of which `batch` draws some.
     seed : int
@@ -48,31 +49,44 @@ class LayerInputs:
     seed: int
 
     @property
-    def conv(self) -> nn.Conv2d:
-        """The convolution itself."""
-        return conv_layers(self.network)[self.layer]
+    def map(self) -> LinearMap:
+        """The layer itself."""
+        return studied_maps(self.network)[self.layer]
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[torch.Tensor]:
         with as_in_training(self.network, self.images.device):
-            hook = self.conv.register_forward_pre_hook(_stop)
-            try:
-                for x in batch(self.images, self.seed):
-                    yield self._input(x)
-            finally:
-                hook.remove()
+            for x in batch(self.images, self.seed):
+                yield self._input(x)
 
     def _input(self, x: torch.Tensor) -> torch.Tensor:
+        stop = _Stop({self.layer: self.map})
         try:
-            forward(self.network, x)
+            with followed(stop), stop:
+                forward(self.network, x)
         except _Reached as reached:
             return cast(torch.Tensor, reached.args[0])
         raise UserError(f"initializer: layer {self.layer} does not run, so that it sees no images")
 
-    @torch.no_grad()
     def patches(self) -> Iterator[torch.Tensor]:
-        """Yield the patches of the inputs, (groups, n, patch), in pieces; a patch is flattened like a filter."""
-        conv, patch = self.conv, self.conv.weight[0].numel()
+        """Yield the patches or tokens of the inputs, (groups, n, patch), in pieces; a patch is flattened like a filter.
+
+        The queries, keys and values of an attention see the same tokens in all heads: for them there is one group.
+        """
+        module = self.map.module
+        if isinstance(module, nn.Conv2d):
+            yield from self._patches(module)
+        elif isinstance(module, nn.Linear | nn.MultiheadAttention):
+            for x in self:
+                yield x.reshape(1, -1, x.shape[-1])
+        else:
+            raise UserError(
+                f"initializer: layer {self.layer} is a {type(module).__name__}, whose patches are not known"
+            )
+
+    @torch.no_grad()
+    def _patches(self, conv: nn.Conv2d) -> Iterator[torch.Tensor]:
+        patch = conv.weight[0].numel()
         border, mode = conv._reversed_padding_repeated_twice, conv.padding_mode.replace("zeros", "constant")
         columns = partial(unfold, kernel_size=conv.kernel_size, dilation=conv.dilation, stride=conv.stride)
         for chunk in self:
@@ -83,28 +97,21 @@ class LayerInputs:
 
     @torch.no_grad()
     def output_std(self) -> float:
-        """Return the standard deviation of the convolution's outputs: over images, filters and positions."""
+        """Return the standard deviation of the layer's outputs: over images, filters and positions."""
         sums = torch.zeros(3, dtype=torch.float64)
         for x in self:
-            sums += _sums(self.conv.forward(x))
+            sums += _sums(self.map(x))
         return _std(sums)
 
 
 @torch.no_grad()
 def output_stds(network: nn.Module, images: Images, seed: int) -> dict[str, float]:
-    """Return `LayerInputs.output_std` of every convolution that runs, from one pass of the batch."""
-    layers = conv_layers(network)
-    sums = {layer: torch.zeros(3, dtype=torch.float64) for layer in layers}
-
-    def add(layer: str, _conv: nn.Module, _inputs: tuple, outputs: torch.Tensor) -> None:
-        sums[layer] += _sums(outputs)
-
-    with as_in_training(network, images.device), ExitStack() as undo:
-        for layer, conv in layers.items():
-            undo.callback(conv.register_forward_hook(partial(add, layer)).remove)
+    """Return `LayerInputs.output_std` of every layer that runs, from one pass of the batch."""
+    outputs = _Outputs(studied_maps(network))
+    with as_in_training(network, images.device), followed(outputs), outputs:
         for x in batch(images, seed):
             forward(network, x)
-    return {layer: _std(each) for layer, each in sums.items() if each[0]}
+    return {layer: _std(each) for layer, each in outputs.sums.items() if each[0]}
 
 
 def batch(images: Images, seed: int) -> Iterator[torch.Tensor]:
@@ -141,8 +148,24 @@ class _Reached(Exception):  # noqa: N818  it ends a pass that has no error
     """A forward pass has reached a layer, whose input it holds."""
 
 
-def _stop(_conv: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    raise _Reached(inputs[0])
+class _Stop(Following):
+    """Ends a forward pass at a layer's input."""
+
+    def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        raise _Reached(x)
+
+
+class _Outputs(Following):
+    """Sums over the outputs of each layer."""
+
+    def __init__(self, maps: Mapping[str, LinearMap]) -> None:
+        super().__init__(maps)
+        self.sums = {layer: torch.zeros(3, dtype=torch.float64) for layer in maps}
+
+    def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        for layer, channels in parts.items():
+            self.sums[layer] += _sums(self.maps[layer].of_output(output, channels))
+        return output
 
 
 def _sums(z: torch.Tensor) -> torch.Tensor:

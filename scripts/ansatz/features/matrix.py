@@ -1,14 +1,16 @@
 """Feature matrices over patches, as thin factors."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from ansatz.networks.evaluation import evaluating
-from ansatz.networks.maps import CONVOLUTIONS, Selection, linear_maps
+from ansatz.networks.maps import Selection, linear_maps
 
+ROUNDING = 1e-12  # of the largest eigenvalue: singular values are known to a millionth of the largest
 Shape = tuple[int, ...]  # of a patch: channels, rows, columns; of a token: channels
 
 
@@ -77,9 +79,25 @@ class FeatureMatrix:
         return replace(self, factor=self.factor * root.view(-1, 1, 1))
 
     def square_root(self) -> "FeatureMatrix":
-        """Return ``M^(1/2)``: from ``F = U S V.T`` it is ``V S V.T``, so its thin factor is ``S^(1/2) V.T``."""
+        """Return ``M^(1/2)``."""
+        return self.powers([0.5])[0]
+
+    def powers(self, exponents: Iterable[float]) -> list["FeatureMatrix"]:
+        """Return ``M^a`` for positive a: from ``F = U S V.T`` it is ``V S^(2a) V.T``, with thin factor ``S^a V.T``.
+
+        Eigenvalues below `ROUNDING` of the largest count as zero: what rounding makes of zero has no small powers.
+        """
         _, s, vt = torch.linalg.svd(self.factor, full_matrices=False)  # (groups, r), (groups, r, patch)
-        return self._with(s.sqrt().unsqueeze(2) * vt)
+        s = s.where(s > ROUNDING**0.5 * s.amax(1, keepdim=True), 0)
+        return [self._with(s.pow(exponent).unsqueeze(2) * vt) for exponent in exponents]
+
+    def group(self, number: int) -> "FeatureMatrix":
+        """Return the matrix of one group, counted from 0."""
+        return replace(self, factor=self.factor[number : number + 1])
+
+    def rolled(self) -> "FeatureMatrix":
+        """Return a matrix whose groups have the matrices of the groups before them."""
+        return replace(self, factor=self.factor.roll(1, 0))
 
     def with_random_basis(self, generator: torch.Generator) -> "FeatureMatrix":
         """Return a matrix with the same eigenvalues whose eigenvectors are random: of all bases alike."""
@@ -102,23 +120,20 @@ class FeatureMatrix:
         return replace(self, factor=factor, standard_error=math.nan if self.standard_error else 0.0)
 
 
-def nfm(network: nn.Module, layers: Selection | None = CONVOLUTIONS) -> dict[str, FeatureMatrix]:
+def nfm(network: nn.Module, layers: Selection | None = None) -> dict[str, FeatureMatrix]:
     """Return the neural feature matrix ``W.T @ W`` by layer, of each group or head.
 
-    `layers` selects linear maps, as for `ansatz.networks.maps.linear_maps`; by default the convolutions in two
-    dimensions. None: all.
+    `layers` selects linear maps, as for `ansatz.networks.maps.linear_maps`; by default all.
     """
     with evaluating(network):
         maps = linear_maps(network, layers)
         return {name: FeatureMatrix(each.grouped(each.source), each.shape) for name, each in maps.items()}
 
 
-def centred_nfm(
-    network: nn.Module, initial: nn.Module, layers: Selection | None = CONVOLUTIONS
-) -> dict[str, FeatureMatrix]:
+def centred_nfm(network: nn.Module, initial: nn.Module, layers: Selection | None = None) -> dict[str, FeatureMatrix]:
     """Return ``(W - V).T @ (W - V)`` by layer, V its weight in the initial network: what training added."""
     before, after = nfm(initial, layers), nfm(network, layers)
-    return {name: replace(own, factor=own.factor - before[name].factor) for name, own in after.items()}
+    return {name: replace(own, factor=own.factor - before[name].factor.to(own.factor)) for name, own in after.items()}
 
 
 def eigenvectors(matrix: FeatureMatrix, count: int, group: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

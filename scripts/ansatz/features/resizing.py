@@ -17,9 +17,9 @@ def fits(shape: Shape, source: Shape, resize: str = "none") -> bool:
     resize : {"none", "spatial", "channels"}
         What may differ: nothing, rows and columns, or channels.
     """
-    return shape == source or bool(
-        (resize == "spatial" and shape[0] == source[0]) or (resize == "channels" and shape[1:] == source[1:])
-    )
+    if shape == source or not len(shape) == len(source) == 3:  # tokens have channels alone
+        return shape == source
+    return {"none": False, "spatial": shape[0] == source[0], "channels": shape[1:] == source[1:]}[resize]
 
 
 def resized(matrix: FeatureMatrix, shape: Shape) -> FeatureMatrix:
@@ -34,12 +34,11 @@ def resized(matrix: FeatureMatrix, shape: Shape) -> FeatureMatrix:
     UserError
         If both differ.
     """
-    channels, rows, columns = matrix.shape
     if shape == matrix.shape:
         return matrix
-    if shape[0] == channels:
+    if fits(shape, matrix.shape, "spatial"):
         return _interpolated(matrix, shape)
-    if shape[1:] == (rows, columns):
+    if fits(shape, matrix.shape, "channels"):
         return _over_channels(matrix, shape)
     raise UserError(
         f"source: a feature matrix over {shape_text(matrix.shape)} cannot be resized to {shape_text(shape)}"

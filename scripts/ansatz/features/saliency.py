@@ -12,7 +12,7 @@ from torch import nn
 
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.networks.evaluation import forward, frozen
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.layers import conv_layers
 
 CHUNK_BYTES = 2**24  # of transformed patches, so that they stay in the processor's cache
 
@@ -31,7 +31,7 @@ def saliency(network: nn.Module, image: torch.Tensor, matrices: Mapping[str, Fea
     image : Tensor
         (1, channels, height, width), normalised; on the network's device and of its type.
     matrices : mapping of str to FeatureMatrix
-        By layer; on any device.
+        By layer; on any device. Layers that are no convolutions in two dimensions are left out.
 
     Returns
     -------
@@ -47,7 +47,8 @@ def saliency(network: nn.Module, image: torch.Tensor, matrices: Mapping[str, Fea
 
     layers = conv_layers(network)
     with frozen(network), ExitStack() as undo:
-        for layer in matrices:  # before the layer runs, as later in-place operations may change its input
+        for layer in (name for name in matrices if name in layers):
+            # before the layer runs, as later in-place operations may change its input
             undo.callback(layers[layer].register_forward_pre_hook(partial(transform, layer)).remove)
         forward(network, image)
     return {layer: maps[layer] for layer in matrices if layer in maps}
@@ -80,7 +81,7 @@ def _patch_norms(conv: nn.Conv2d, x: torch.Tensor, root: torch.Tensor) -> torch.
         R, (groups, rank, patch).
     """
     groups, rank, _ = root.shape
-    channels, rows, columns = patch_shape(conv)
+    channels, rows, columns = conv.weight.shape[1:]
     filters = root.reshape(groups * rank, channels, rows, columns)
     filtered = conv._conv_forward(x, filters, None)[0].unflatten(0, (groups, rank))  # (groups, rank, rows, columns)
     norms = torch.zeros_like(filtered[0, 0])  # (rows, columns)

@@ -10,7 +10,7 @@ from torch import nn
 
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.files.features import Features, read_features, write_features
-from ansatz.networks.layers import conv_layers, geometry
+from ansatz.networks.maps import studied_maps
 from ansatz.networks.weights import weights_fingerprint
 
 
@@ -26,7 +26,7 @@ def write_matrices(
     Kinds are those of `ansatz.files.features.KINDS`; only the NFM is always there.
     """
     factors = {kind: {name: _array(matrix) for name, matrix in by_layer.items()} for kind, by_layer in matrices.items()}
-    layers = {name: geometry(conv) for name, conv in conv_layers(network).items()}
+    layers = {name: each.geometry for name, each in studied_maps(network).items()}
     attributes["weights_fingerprint"] = weights_fingerprint(network)
     errors = {name: matrix.standard_error for name, matrix in matrices.get("agop", {}).items()}
     write_features(path, Features(factors, layers, attributes, errors), provenance)
@@ -45,9 +45,7 @@ def read_matrices(path: str | Path) -> dict[str, dict[str, FeatureMatrix]]:
     features = read_features(path)
 
     def matrix(kind: str, layer: str) -> FeatureMatrix:
-        attributes = features.layers[layer]
-        rows, columns = attributes["kernel_size"]
-        shape = int(attributes["in_channels"] // attributes["groups"]), int(rows), int(columns)
+        shape = tuple(features.layers[layer]["shape"].tolist())
         error = features.standard_errors[layer] if kind == "agop" else 0.0
         return FeatureMatrix(torch.from_numpy(features.factors[kind][layer]), shape, error)
 

@@ -13,6 +13,7 @@ KINDS = (
     "nfm",
     "agop",  # of whole networks
     "centred_nfm",  # of networks whose initial weights are known
+    "gradient",  # of the loss by the weights of trained networks: no matrix over patches, but the factor of one
 )
 OF_SOURCES = ("nfm", "agop")  # kinds that are described and compared for each source
 
@@ -26,7 +27,8 @@ class Features:
     factors : mapping
         ``factors[kind][layer]``, kind one of `KINDS`: float32 (groups, rank, patch).
     layers : mapping
-        ``layers[layer]``: the convolution's geometry, as in the attributes of its group.
+        ``layers[layer]``: its geometry, as in the attributes of its group: the ``shape`` of its patches or tokens,
+        its ``groups`` or heads, the number of its ``rows``; of convolutions, also kernel, stride, padding, dilation.
     attributes : mapping
         Of the whole file: images, estimator, source, fingerprints of the weights and of the factors.
     standard_errors : mapping of str to float

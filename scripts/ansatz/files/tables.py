@@ -46,13 +46,21 @@ COMPARED = (  # the ansatz; its control, the filters before training; and the an
     ("nfm", "initial_nfm"),
     ("initial_nfm", "initial_agop"),
     ("initial_nfm", "initial_root_agop"),
+    ("nfm", "root_nfm"),  # what the root would be if gradients were isotropic, so that AGOP were the NFM
+    ("nfm", "shuffled_agop"),  # of each head with the AGOP of the next
+    ("nfm", "shuffled_root_agop"),
+    ("centred_nfm", "agop"),  # of what training added to the initial weights
+    ("centred_nfm", "root_agop"),
+    ("nfm", "fact"),  # what the NFM is at convergence with weight decay, but for its scale
 )
+POWERS = (0.125, 0.167, 0.2, 0.25, 0.333, 0.5, 0.667, 0.75, 1, 1.5, 2)  # of AGOP that are compared with NFM
 ALIGNMENT = (
     *("experiment", "variant", "dataset", "seed"),
     *("images", "estimator"),  # of AGOP: how many images, and exact or the number of probes
     *("validation_accuracy", "test_accuracy"),  # of the network that is compared; empty where it was not measured
-    *("layer", "shape", "standard_error"),
+    *("layer", "shape", "head", "standard_error"),  # head: from 1, in an attention; empty for the whole layer
     *(f"{measure}_{a}_{b}" for a, b in COMPARED for measure in ("correlation", "cosine")),
+    *(f"power_{power}" for power in POWERS),  # correlation of NFM and AGOP to this power
 )
 SPECTRA = (
     *("source", "kind", "layer", "shape"),  # shape: of the layer's patches

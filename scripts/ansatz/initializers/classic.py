@@ -46,9 +46,15 @@ def xavier_normal(weight: torch.Tensor, generator: torch.Generator) -> None:
 
 
 @initializer
-def xavier_uniform(weight: torch.Tensor, generator: torch.Generator) -> None:
-    """Uniform with the variance of Glorot and Bengio (2010), gain √2."""
-    nn.init.xavier_uniform_(weight, gain=math.sqrt(2), generator=generator)
+def xavier_uniform(weight: torch.Tensor, generator: torch.Generator, *, gain: Annotated[float, Gt(0)] = 2**0.5) -> None:
+    """Uniform with the variance of Glorot and Bengio (2010), gain √2.
+
+    Parameters
+    ----------
+    gain : float
+        Factor of the standard deviation; √2 by default, and 1 in torchvision's transformers.
+    """
+    nn.init.xavier_uniform_(weight, gain=gain, generator=generator)
 
 
 @initializer
@@ -73,8 +79,7 @@ def orthogonal(weight: torch.Tensor, generator: torch.Generator) -> None:
 def delta_orthogonal(weight: torch.Tensor, generator: torch.Generator, groups: int) -> None:
     """Zero but for the filters' centres, which are orthogonal with gain √2: delta-orthogonal (Xiao et al. 2018)."""
     weight.zero_()
-    centre = weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]  # (out, in/groups)
-    for filters in centre.chunk(groups):
+    for filters in _centre(weight).chunk(groups):
         nn.init.orthogonal_(filters, gain=math.sqrt(2), generator=generator)
 
 
@@ -87,4 +92,11 @@ def dirac(weight: torch.Tensor, generator: torch.Generator, groups: int) -> None
     """
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
     for filters in weight.chunk(groups):  # (out/groups, in/groups, kh, kw)
-        nn.init.dirac_(filters[: filters.shape[1]])
+        nn.init.eye_(_centre(filters[: filters.shape[1]].zero_()))
+
+
+def _centre(weight: torch.Tensor) -> torch.Tensor:
+    """Return the centres of filters, (out, in / groups), in their memory; of a linear layer, the weight itself."""
+    for side in weight.shape[2:]:
+        weight = weight.select(2, side // 2)
+    return weight

@@ -1,7 +1,7 @@
-"""Initialize the convolutions of a network."""
+"""Initialize the layers of a network."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from ansatz.features.inputs import LayerInputs
 from ansatz.features.matching import match, shuffle
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.features.resizing import resized
-from ansatz.initializers.scaling import COVARIANCE_SCALINGS
+from ansatz.initializers.role import Role
+from ansatz.initializers.scaling import as_covariance
 from ansatz.initializers.unit_variance import unit_variance_
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.maps import LinearMap, studied_maps
 from ansatz.registry import Registered, find
 from ansatz.seeds import derive_seed
 
@@ -34,7 +35,7 @@ def initialize(
     resize: str = "none",
     images: Images | None = None,
 ) -> None:
-    """Fill the weights of all convolutions of a network in place, and set their biases to 0.
+    """Fill the weights of all studied layers of a network in place, and set their biases to 0.
 
     Parameters
     ----------
@@ -70,35 +71,45 @@ def initialize(
     """
     if name is None:
         return
-    initializer = find("initializer", name)
-    covariances = _covariances(
-        initializer, conv_layers(network), matrices, scaling=scaling, layers=layers, resize=resize, seed=seed
-    )
+    initializer, maps = find("initializer", name), studied_maps(network)
+    covariances = _covariances(initializer, maps, matrices, scaling=scaling, layers=layers, resize=resize, seed=seed)
     if (unit_variance or initializer.declared.get("needs_images")) and images is None:
         needing = "unit_variance" if unit_variance else name
         raise UserError(f"initializer: {needing} needs a batch of training images, but there are none")
-    for position, (layer, conv) in enumerate(conv_layers(network).items()):
-        if conv.bias is not None:
-            conv.bias.zero_()
+    attentions = list(dict.fromkeys(each.part.attention for each in maps.values() if each.part))
+    for position, (layer, each) in enumerate(maps.items()):
+        if each.bias is not None:
+            each.bias.zero_()
         inputs = LayerInputs(network, layer, images, seed) if images is not None else None
         arguments = {
             "needs": covariances.get(layer),
             "needs_position": position,
-            "needs_groups": conv.groups,
+            "needs_groups": each.channel_groups,
             "needs_images": inputs,
+            "needs_role": _role(each, attentions, seed),
         }  # in the order in which the function takes those that it declares
         declared = [argument for keyword, argument in arguments.items() if initializer.declared.get(keyword)]
         generator = torch.Generator().manual_seed(derive_seed(seed, "filters", position))
-        returned = initializer.object(conv.weight, generator, *declared, **(options or {}))
-        if isinstance(returned, torch.Tensor) and returned is not conv.weight:
+        weight = each.weight
+        returned = initializer.object(weight, generator, *declared, **(options or {}))
+        if isinstance(returned, torch.Tensor) and returned is not weight:
             raise UserError(f"initializer {name}: returned a tensor; it must fill the given weight in place")
         if unit_variance and inputs:
-            unit_variance_(conv.weight, inputs)
+            unit_variance_(weight, inputs)
+
+
+def _role(each: LinearMap, attentions: Sequence[str], seed: int) -> Role | None:
+    """Return what the layer is in its attention; the two layers of a pair have the same random numbers."""
+    if not each.part:
+        return None
+    pair = "queries and keys" if each.part.role in "qk" else "values and outputs"
+    number = derive_seed(seed, pair, attentions.index(each.part.attention))
+    return Role(each.part.role, each.part.heads, torch.Generator().manual_seed(number))
 
 
 def _covariances(
     initializer: Registered,
-    convolutions: Mapping[str, nn.Conv2d],
+    maps: Mapping[str, LinearMap],
     matrices: Mapping[str, Mapping[str, FeatureMatrix]] | None,
     *,
     scaling: str,
@@ -113,7 +124,7 @@ def _covariances(
     if matrices is None or kind not in matrices:
         raise UserError(f"initializer: {initializer.name} draws from the {kind} of a source, but there is none")
     by_layer = matrices[kind]
-    patches = {layer: patch_shape(conv) for layer, conv in convolutions.items()}
+    patches = {layer: each.shape for layer, each in maps.items()}
     shapes = {layer: matrix.shape for layer, matrix in by_layer.items()}
     matched = {layer: chosen.layer for layer, chosen in match(patches, shapes, layers, resize).items()}
     covariances = {}
@@ -128,6 +139,6 @@ def _covariances(
         matrix = resized(matrix, patches[layer])
         scale, fan_in = initializer.declared["scale"], math.prod(patches[layer])
         if scale:
-            matrix = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)
+            matrix = as_covariance(matrix, scaling, kind=kind, scale=scale, fan_in=fan_in)
         covariances[layer] = matrix
     return covariances

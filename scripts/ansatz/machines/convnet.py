@@ -17,6 +17,7 @@ from ansatz.devices import working_memory
 from ansatz.errors import UserError
 from ansatz.features.matrix import FeatureMatrix, nfm
 from ansatz.machines.estimator import ImageClassifier, held_out
+from ansatz.networks.maps import CONVOLUTIONS
 from ansatz.registry import machine
 from ansatz.seeds import derive_seed
 from ansatz.training.config import TrainingConfig
@@ -131,7 +132,7 @@ class ConvNet(ImageClassifier):
         with torch.no_grad():
             for parameter, initial in zip(change.parameters(), self.initial_.parameters(), strict=True):
                 parameter.sub_(initial.to(parameter.device))
-        return self.network_, nfm(change)
+        return self.network_, nfm(change, CONVOLUTIONS)
 
     def _network(self, shape: tuple[int, ...], classes: int, seed: int) -> nn.Module:
         channels, rows, columns = shape

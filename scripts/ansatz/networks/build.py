@@ -7,7 +7,7 @@ from torch import nn
 
 from ansatz.errors import UserError, suggesting
 from ansatz.networks.evaluation import smallest_side
-from ansatz.networks.layers import conv_layers, patch_shape
+from ansatz.networks.maps import Selection, studied_maps
 from ansatz.registry import TIMM, definitions, find
 from ansatz.seeds import derive_seed
 
@@ -25,31 +25,34 @@ def build(name: str, classes: int, *, seed: int, in_channels: int = 3, width: fl
     width : float
         Factor of the width of every hidden layer.
     **options
-        The network's own options, such as the `depth` of ``cnn``.
+        The network's own options, such as the `depth` of ``cnn``; and for every network `layers`, the linear maps that
+        experiments are about, where they are not those of `ansatz.networks.maps.studied_maps`.
 
     Raises
     ------
     UserError
         If there is no such network, it has no such option, there are fewer than two classes, or what is registered
-        returns no network with convolutions.
+        returns no network with such layers.
     """
     if classes < 2:
         raise UserError("network: all images belong to one class; at least two are required, each in its own folder")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "network"))
         network = _construct(name, classes, in_channels=in_channels, width=width, **options)
-    if not conv_layers(network):
-        raise UserError(f"network {name}: has no convolution; at least one nn.Conv2d is required")
+    if not studied_maps(network):
+        raise UserError(
+            f"network {name}: has no layer to study; at least one nn.Conv2d, or hidden nn.Linear, is required"
+        )
     return network
 
 
 def layer_names(name: str, **options: Any) -> list[str]:
-    """Return the names of a network's convolutions; parameters and errors are those of `patch_shapes`."""
+    """Return the names of a network's studied layers; parameters and errors are those of `patch_shapes`."""
     return list(patch_shapes(name, **options))
 
 
-def patch_shapes(name: str, **options: Any) -> dict[str, tuple[int, int, int]]:
-    """Return the shape of each convolution's patches, in the network's order, without allocating its parameters.
+def patch_shapes(name: str, **options: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each studied layer's patches or tokens, in order, without allocating parameters.
 
     Parameters
     ----------
@@ -64,7 +67,7 @@ def patch_shapes(name: str, **options: Any) -> dict[str, tuple[int, int, int]]:
         As for `build`.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return {layer: patch_shape(conv) for layer, conv in conv_layers(_construct(name, 2, **options)).items()}
+        return {layer: each.shape for layer, each in studied_maps(_construct(name, 2, **options)).items()}
 
 
 def smallest_image(name: str, **options: Any) -> int | None:
@@ -76,7 +79,14 @@ def smallest_image(name: str, **options: Any) -> int | None:
         return smallest_side(_construct(name, 2, **options).eval(), options.get("in_channels", 3))
 
 
-def _construct(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
+def _construct(name: str, classes: int, *, layers: Selection | None = None, **options: Any) -> nn.Module:
+    network = _named(name, classes, **options)
+    if layers is not None:
+        setattr(network, "studied", layers)  # noqa: B010  nn.Module declares attributes to be tensors, for mypy
+    return network
+
+
+def _named(name: str, classes: int, *, in_channels: int = 3, width: float = 1.0, **options: Any) -> nn.Module:
     if name in (registered := definitions("network")):
         return find("network", name).make(nn.Module, classes, in_channels=in_channels, width=width, **options)
     if options:

@@ -1,6 +1,6 @@
-"""Layers of networks, and the convolutions of a network with their geometry."""
+"""Layers of networks, and the convolutions of a network."""
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -32,22 +32,3 @@ class AveragePool(nn.AdaptiveAvgPool2d):
 def conv_layers(network: nn.Module) -> dict[str, nn.Conv2d]:
     """Return all convolutions of a network, however deeply nested, by name and in the network's order."""
     return {name: module for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
-
-
-def patch_shape(conv: nn.Conv2d) -> tuple[int, int, int]:
-    """Return the shape of the patches that a filter sees: channels (of its group), rows, columns."""
-    channels, rows, columns = conv.weight.shape[1:]
-    return channels, rows, columns
-
-
-def geometry(conv: nn.Conv2d) -> dict[str, Any]:
-    """Return the geometry of a convolution that is stored with its feature matrices, in types that HDF5 takes."""
-    return {
-        "kernel_size": conv.kernel_size,
-        "stride": conv.stride,
-        "padding": conv.padding,
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "in_channels": conv.in_channels,
-        "out_channels": conv.out_channels,
-    }

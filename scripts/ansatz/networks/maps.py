@@ -3,15 +3,25 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ansatz.errors import UserError
 
 Selection = Sequence[type[nn.Module] | str]  # of maps: types of their modules, and patterns of their names
 CONVOLUTIONS: Selection = (nn.Conv2d,)
 PROJECTIONS = "qkv"  # of an attention, in the order in which `in_proj_weight` holds them
+
+
+class Part(NamedTuple):
+    """What a map is of an attention."""
+
+    attention: str  # its name
+    role: str  # q, k, v or out
+    heads: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,8 @@ class LinearMap:
         map of their own.
     axis : int
         The axis of the map's output that the rows are along, counted from the end.
+    part : Part or None
+        What it is of an attention, if it belongs to one.
     """
 
     module: nn.Module
@@ -38,6 +50,7 @@ class LinearMap:
     rows: slice
     groups: int
     axis: int
+    part: Part | None = None
 
     @property
     def source(self) -> torch.Tensor:
@@ -55,9 +68,61 @@ class LinearMap:
         """The number of rows of each group."""
         return (self.rows.stop - self.rows.start) // self.groups
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """W: its parameter, or rows of it: (out, in / groups, kh, kw) of a convolution, (out, in) of others."""
+        return self.source[self.rows] if self.rows.stop - self.rows.start < len(self.source) else self.source
+
+    @property
+    def channel_groups(self) -> int:
+        """The number of groups among which input channels are divided; heads all see the same."""
+        return 1 if self.part else self.groups
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """b, in its parameter's memory, (out,); None if there is none."""
+        name = "in_proj_bias" if isinstance(self.module, nn.MultiheadAttention) else "bias"
+        bias: torch.Tensor | None = getattr(self.module, name)
+        if bias is None or len(bias) == len(self.source):
+            return None if bias is None else bias[self.rows]
+        return bias.chunk(len(PROJECTIONS))[PROJECTIONS.index(self.part.role)] if self.part else bias
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply it to its input."""
+        if isinstance(self.module, nn.MultiheadAttention):
+            return functional.linear(x, self.weight, self.bias)
+        output: torch.Tensor = self.module.forward(x)  # without the user's hooks
+        return output
+
+    def of_output(self, output: torch.Tensor, channels: slice) -> torch.Tensor:
+        """Return these channels of an output, along its last axis."""
+        return output.movedim(self.axis, -1)[..., channels]
+
     def grouped(self, weight: torch.Tensor) -> torch.Tensor:
         """Return what holds W as (groups, rows of each group, inputs)."""
         return weight.detach()[self.rows].reshape(self.groups, self.filters, -1)
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """What is stored with its feature matrices, in types that HDF5 takes."""
+        own = ("kernel_size", "stride", "padding", "dilation") if hasattr(self.module, "kernel_size") else ()
+        common = {"shape": self.shape, "groups": self.groups, "rows": self.rows.stop - self.rows.start}
+        return common | {key: getattr(self.module, key) for key in own}
+
+
+def studied_maps(network: nn.Module) -> dict[str, LinearMap]:
+    """Return the maps that experiments are about, by name, in the network's order.
+
+    They are those that the network's attribute `studied` selects, as for `linear_maps`, if it has one. Otherwise they
+    are the convolutions in two dimensions; or, in a network with a ``nn.MultiheadAttention`` or without such
+    convolutions, all maps but the last, the head: as logits are its outputs, its AGOP is its NFM whatever was learned.
+    """
+    if (selected := getattr(network, "studied", None)) is not None:
+        return linear_maps(network, selected)
+    convolutions, every = linear_maps(network, CONVOLUTIONS), linear_maps(network)
+    if convolutions and not any(each.part for each in every.values()):
+        return convolutions
+    return dict(list(every.items())[:-1])
 
 
 def linear_maps(network: nn.Module, layers: Selection | None = None) -> dict[str, LinearMap]:
@@ -97,9 +162,14 @@ def _is_selected(name: str, each: LinearMap, layers: Iterable[type[nn.Module] | 
 
 
 def _maps_of(network: nn.Module) -> Iterator[tuple[str, LinearMap]]:
-    for name, module in network.named_modules():
+    modules = dict(network.named_modules())
+    for name, module in modules.items():
         if isinstance(module, nn.Linear):
-            yield name, LinearMap(module, "weight", slice(0, module.out_features), 1, -1)
+            owner = name.rpartition(".")[0]
+            attention = modules.get(owner)
+            heads = attention.num_heads if isinstance(attention, nn.MultiheadAttention) else 0
+            part = Part(owner, "out", heads) if heads else None
+            yield name, LinearMap(module, "weight", slice(0, module.out_features), 1, -1, part)
         elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
             axis = -1 - len(module.kernel_size)
             yield name, LinearMap(module, "weight", slice(0, module.out_channels), module.groups, axis)
@@ -109,5 +179,5 @@ def _maps_of(network: nn.Module) -> Iterator[tuple[str, LinearMap]]:
                 packed = module.in_proj_weight is not None
                 first = position * size if packed else 0
                 parameter = "in_proj_weight" if packed else f"{letter}_proj_weight"
-                rows = slice(first, first + size)
-                yield f"{name}.{letter}".lstrip("."), LinearMap(module, parameter, rows, module.num_heads, -1)
+                rows, part = slice(first, first + size), Part(name, letter, module.num_heads)
+                yield f"{name}.{letter}".lstrip("."), LinearMap(module, parameter, rows, module.num_heads, -1, part)

@@ -14,7 +14,7 @@ from ansatz.errors import UserError
 from ansatz.files.atomic import atomic
 from ansatz.files.hashing import fingerprint
 from ansatz.networks.evaluation import is_finite
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import studied_maps
 
 MOST_LISTED = 30  # mismatching parameters that an error lists
 # Where training scripts put the state dict in a checkpoint, what is averaged over steps first: timm evaluates that too.
@@ -95,15 +95,15 @@ def _unwrapped(checkpoint: Any) -> Any:
     return checkpoint
 
 
-def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bool = False) -> None:
+def load_weights(network: nn.Module, path: str | Path, *, layers_alone: bool = False) -> None:
     """Load a checkpoint's parameters into a network.
 
     Parameters
     ----------
     network : nn.Module
     path : path
-    convolutions_alone : bool
-        Whether to load the weights of convolutions, and leave all other parameters of both as they are.
+    layers_alone : bool
+        Whether to load the weights of `ansatz.networks.maps.studied_maps`, and leave all other parameters as they are.
 
     Raises
     ------
@@ -112,8 +112,9 @@ def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bo
         finite.
     """
     weights, expected = read_weights(path), network.state_dict()
-    if convolutions_alone:
-        names = [f"{layer}.weight" for layer in conv_layers(network)]
+    if layers_alone:
+        studied = {id(each.source) for each in studied_maps(network).values()}
+        names = [name for name, parameter in network.named_parameters() if id(parameter) in studied]
         weights, expected = ({name: state[name] for name in names if name in state} for state in (weights, expected))
     mismatches = [
         f"{name} is {_shape(weights.get(name))}, the network's is {_shape(expected.get(name))}"
@@ -125,7 +126,7 @@ def load_weights(network: nn.Module, path: str | Path, *, convolutions_alone: bo
         raise UserError(f"{path}: does not fit the network: {'; '.join(mismatches[:MOST_LISTED])}{rest}")
     if wrong := next((name for name, value in weights.items() if not is_finite(value)), None):
         raise UserError(f"{path}: {wrong} is not finite; has the network diverged?")
-    network.load_state_dict(weights, strict=not convolutions_alone)
+    network.load_state_dict(weights, strict=not layers_alone)
 
 
 def save_weights(network: nn.Module, path: str | Path) -> None:

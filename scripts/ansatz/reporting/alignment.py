@@ -1,11 +1,13 @@
 """Summaries and tables of the ansatz: how NFM and AGOP align."""
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 
 import pandas as pd
 
+from ansatz.files.tables import POWERS
 from ansatz.reporting.formatting import mean_and_spread, or_dash
 
 PAIRS = {
@@ -14,6 +16,14 @@ PAIRS = {
     "nfm_initial_nfm": "NFM – initial NFM",
     "initial_nfm_initial_agop": "NFM – AGOP, initial",
 }  # the pairs of matrices that tables and figures show -> their headings
+CONTROLS = {
+    "nfm_root_nfm": "NFM – √NFM",
+    "nfm_shuffled_agop": "heads shuffled",
+    "centred_nfm_agop": "centred NFM – AGOP",
+    "nfm_fact": "FACT",
+}  # further pairs
+POWER = "power_"  # what the columns begin with that compare NFM with powers of AGOP
+BLOCK = re.compile(r"^.*?(\d+)\.(.+)$")  # the name of a layer: its block's number, and what it is in the block
 MEASURES = ("correlation_", "cosine_")  # what the columns that compare a pair begin with
 
 
@@ -28,14 +38,69 @@ def by_layer(tidy: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each (experiment, variant, dataset, layer), in the order of `tidy`: the number of ``seeds`` and the
-        means of accuracies, correlations and cosines.
+        One row for each (experiment, variant, dataset, layer), in the order of `tidy`: the number of ``seeds``, the
+        means of accuracies, correlations and cosines, and the power of AGOP whose correlation with NFM is the largest,
+        ``best_power`` and ``correlation_best_power``.
     """
-    groups = tidy.groupby(["experiment", "variant", "dataset", "layer", "shape"], sort=False)
-    measured = [name for name in tidy if name.startswith(MEASURES) or name.endswith("_accuracy")]
+    groups = tidy[tidy["head"].isna()].groupby(["experiment", "variant", "dataset", "layer", "shape"], sort=False)
+    measured = [name for name in tidy if name.startswith((*MEASURES, POWER)) or name.endswith("_accuracy")]
     table = groups[measured].mean()
     table.insert(0, "seeds", groups.seed.nunique())
-    return table.reset_index()
+    powers = table[[f"{POWER}{power}" for power in POWERS]]
+    best = [POWERS[row.argmax()] for row in powers.fillna(-1).to_numpy()]
+    table["best_power"] = pd.Series(best, table.index).where(powers.notna().any(axis=1))
+    table["correlation_best_power"] = powers.max(axis=1)
+    return table.drop(columns=powers.columns).reset_index()
+
+
+def by_head(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Average the correlations in the heads of attentions over seeds.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    DataFrame
+        One row for each (experiment, variant, dataset, layer, head); ``block`` is the number in the layer's name and
+        ``kind`` what follows it.
+    """
+    heads = tidy[tidy["head"].notna()]
+    keys = ["experiment", "variant", "dataset", "layer", "head"]
+    pairs = [f"correlation_{pair}" for pair in (*PAIRS, *CONTROLS)]
+    table = heads.groupby(keys, sort=False)[pairs].mean().reset_index()
+    return _with_kind(table)
+
+
+def by_kind(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Summarize the comparisons of layers that stand at the same place in their blocks: queries, keys, MLPs.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    DataFrame
+        One row for each (experiment, variant, kind): ``layers`` and the mean of each correlation and cosine over
+        blocks, datasets and seeds, with the standard deviation in a column that ends in ``_std``.
+    """
+    table = _with_kind(tidy[tidy["head"].isna()])
+    measured = [name for name in table if name.startswith(MEASURES)]
+    groups = table.groupby(["experiment", "variant", "kind"], sort=False)
+    summary = groups[measured].mean().join(groups[measured].std(ddof=1).add_suffix("_std"))
+    summary.insert(0, "layers", groups.size())
+    return summary.reset_index()
+
+
+def _with_kind(table: pd.DataFrame) -> pd.DataFrame:
+    parts = [BLOCK.match(layer) for layer in table.layer]
+    blocks = [int(part[1]) if part else math.nan for part in parts]
+    kinds = [part[2] if part else layer for part, layer in zip(parts, table.layer, strict=True)]
+    return table.assign(block=blocks, kind=kinds)
 
 
 def by_variant(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +119,8 @@ def by_variant(tidy: pd.DataFrame) -> pd.DataFrame:
         cosine, the latter in a column that ends in ``_std``.
     """
     rows = []
-    for (experiment, variant), group in tidy.groupby(["experiment", "variant"], sort=False):
+    layers = tidy[tidy["head"].isna()]
+    for (experiment, variant), group in layers.groupby(["experiment", "variant"], sort=False):
         networks = group.drop_duplicates(["dataset", "seed"])
         row = {"experiment": experiment, "variant": variant, "networks": len(networks), "layers": len(group)}
         row |= {name: networks[name].mean() for name in ("validation_accuracy", "test_accuracy")}
@@ -65,7 +131,7 @@ def by_variant(tidy: pd.DataFrame) -> pd.DataFrame:
 
 
 def to_markdown(tidy: pd.DataFrame) -> str:
-    """Return two tables in Markdown: how NFM and AGOP align in each network and in each layer.
+    """Return tables in Markdown: how NFM and AGOP align in each network, in each layer, and by kind in transformers.
 
     Parameters
     ----------
@@ -78,19 +144,46 @@ def to_markdown(tidy: pd.DataFrame) -> str:
         accuracy = variants[f"{part}_accuracy"]
         if accuracy.notna().any():
             networks[f"{part} accuracy"] = accuracy.map(lambda value: "" if pd.isna(value) else f"{value:.2%}")
-    correlations = layers[["experiment", "variant", "dataset", "layer", "shape"]].rename(columns={"shape": "patch"})
-    for pair, heading in PAIRS.items():
-        networks[heading] = _cells(variants, pair, variants[f"correlation_{pair}_std"])
-        correlations[heading] = _cells(layers, pair)
-    return (
+    _add(networks, variants, PAIRS | CONTROLS)
+    names = layers[["experiment", "variant", "dataset", "layer", "shape"]].rename(columns={"shape": "patch"})
+    correlations, controls = names.copy(), names.drop(columns="patch")
+    _add(correlations, layers, PAIRS)
+    correlations["best power"] = [
+        f"{value:.3f} (α = {power:g})" if pd.notna(power) else or_dash("nan")
+        for value, power in zip(layers.correlation_best_power, layers.best_power, strict=True)
+    ]
+    _add(controls, layers, CONTROLS)
+    text = (
         "Pearson correlation of the entries of two matrices; in parentheses their cosine, which does not subtract the "
         "means. NFM and AGOP are those of the trained network, unless they are called initial; √ is the matrix square "
         "root. Accuracies are those after the last epoch, averaged over networks.\n\n"
         "Mean ± standard deviation over layers, datasets and seeds:\n\n"
-        f"{networks.to_markdown(index=False, disable_numparse=True)}\n\n"
-        "By layer, mean over seeds:\n\n"
-        f"{correlations.to_markdown(index=False, disable_numparse=True)}\n"
+        f"{_table(networks)}\n\n"
+        "By layer, mean over seeds; the best power is the α for which NFM correlates most with AGOP^α:\n\n"
+        f"{_table(correlations)}\n\n"
+        "Controls, by layer. NFM – √NFM is what NFM – √AGOP would be if the gradients were isotropic; NFM – AGOP would "
+        "then be 1. The centred NFM is that of what training added to the initial weights. FACT compares NFM with "
+        "-W.T (gradient of the loss by W), to which it is proportional where a network has converged with weight decay"
+        f"{'; heads shuffled compares each head with the AGOP of the next' if tidy['head'].notna().any() else ''}:\n\n"
+        f"{_table(controls)}\n"
     )
+    if tidy["head"].notna().any():
+        kinds = by_kind(tidy)
+        shown = kinds[["experiment", "variant", "kind", "layers"]].copy()
+        _add(shown, kinds, PAIRS | CONTROLS)
+        text += f"\nBy kind of layer, mean ± standard deviation over blocks, datasets and seeds:\n\n{_table(shown)}\n"
+    return text
+
+
+def _add(shown: pd.DataFrame, means: pd.DataFrame, pairs: Mapping[str, str]) -> None:
+    """Add a column for each pair that was compared anywhere."""
+    for pair, heading in pairs.items():
+        if means[f"correlation_{pair}"].notna().any() or pair in PAIRS:
+            shown[heading] = _cells(means, pair, means.get(f"correlation_{pair}_std", repeat(math.nan)))
+
+
+def _table(shown: pd.DataFrame) -> str:
+    return shown.to_markdown(index=False, disable_numparse=True)
 
 
 def _cells(means: pd.DataFrame, pair: str, spreads: Iterable[float] = repeat(math.nan)) -> list[str]:

@@ -78,6 +78,9 @@ class TrainingConfig:
         Factor of the learning rate at each milestone; 0.1 by default.
     warmup : float
         Epochs in which the learning rate first rises, linearly in every step (Goyal et al. 2017).
+    gradient_clipping : float, optional
+        Largest norm of the gradient by all parameters together; larger ones are scaled down to it (Pascanu, Mikolov and
+        Bengio 2013).
     label_smoothing : float
         Share of each label that is spread evenly over all classes (Szegedy et al. 2016). Losses are reported without
         it, those of training too.
@@ -111,6 +114,7 @@ class TrainingConfig:
     milestones: Sequence[Annotated[int, Ge(1)]] | None = None
     gamma: Annotated[float, Gt(0)] | None = None
     warmup: Annotated[float, Ge(0)] = 0.0
+    gradient_clipping: Annotated[float, Gt(0)] | None = None
     label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     augment: Augmentation = Augmentation()
     early_stopping: Annotated[int, Ge(1)] | None = None

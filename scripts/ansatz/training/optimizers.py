@@ -39,6 +39,7 @@ class Optimizer:
 
     def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
         self.parameters: Tensors = [p for p in network.parameters() if p.requires_grad]
+        self.largest = config.gradient_clipping
         self.constants = {"weight_decay": config.weight_decay, **config.hyperparameters("optimizer")}
         self.update, buffers = UPDATES[config.optimizer]
         self.state: State = {name: [torch.zeros_like(p) for p in self.parameters] for name in buffers}
@@ -53,6 +54,8 @@ class Optimizer:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update the parameters from their gradients, and clear these."""
+        if self.largest is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.largest)
         gradients = [cast(torch.Tensor, parameter.grad) for parameter in self.parameters]
         self.update(self.parameters, gradients, self.state, lr=learning_rate, **self.constants)
         for parameter in self.parameters:

@@ -142,8 +142,10 @@ class Extraction(InitialNetwork):
     Attributes
     ----------
     weights : str or None
-        The file of its weights; None for those that its initializer and seed give. With an initializer as well, what
-        training added to the initial weights is extracted too. Without a dataset, the convolutions are read alone.
+        The file of its weights; None for those that its initializer and seed give. Without a dataset, the weights of
+        its layers are read alone.
+    kinds : list of str
+        What is extracted, as for `ansatz.features.extraction.extract`.
     description : str
         Where its matrices come from, as stored in the file.
     estimator : dict
@@ -155,6 +157,7 @@ class Extraction(InitialNetwork):
     """
 
     weights: str | None
+    kinds: list[str]
     description: str
     estimator: Options
     normalisation: Any = None

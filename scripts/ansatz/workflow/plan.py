@@ -8,6 +8,7 @@ from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Alignment, Cases, Extraction, MachineRun, Options, Training, Tuning
 from ansatz.workflow.configuration.choices import Choice, level
 from ansatz.workflow.configuration.model import Configuration
+from ansatz.workflow.configuration.networks import options_of
 from ansatz.workflow.configuration.published import published_datasets
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
 from ansatz.workflow.configuration.sources import Source
@@ -42,6 +43,13 @@ class Plan(Settings):
         self.alignments = Cases("ansatz", "network", chain(self._pretrained(), self._trained()))
         self.extractions = Cases("sources", "extraction", chain(self._source_matrices(), self._network_matrices()))
         self.machine_runs = Cases("kernels", "machine_run", self._machine_runs())
+
+    @property
+    def alignment_figures(self) -> list[str]:
+        """The names of the figures of the section `ansatz`; that of heads only where a network may have some."""
+        networks = [alignment.network["name"] for alignment in self.alignments.values()]
+        has_heads = any("heads" in options_of(name) or name.startswith("vit_") for name in networks)
+        return [name for name in names("alignment") if has_heads or name != "heads"]
 
     # --------------------------------------------------------------------------------------------- the cases
     def _sources(self) -> Iterator[Training]:
@@ -193,6 +201,7 @@ class Plan(Settings):
                 network=builder,
                 images=images,
                 weights=weights,
+                kinds=["nfm", *(["agop"] if source.dataset else []), *(["centred_nfm"] if source.train else [])],
                 description=f"{source.kind} {origin}",
                 split=split,
                 **start,
@@ -202,7 +211,8 @@ class Plan(Settings):
     def _network_matrices(self) -> Iterator[Extraction]:
         for case in self.alignments.values():
             for state in ("initial", "trained"):
-                start = self.trainings.get(case.place) if state == "initial" else None
+                start = self.trainings.get(case.place)
+                further = ["gradient", *(["centred_nfm"] if start else [])] if state == "trained" else []
                 yield Extraction(
                     results=self.results,
                     place=f"{case.place}/{state}",
@@ -210,6 +220,7 @@ class Plan(Settings):
                     network=case.network,
                     images=case.images,
                     weights=case.weights if state == "trained" else None,
+                    kinds=["nfm", "agop", *further],
                     description=f"{case.place.removeprefix('ansatz/')}, {state}",
                     initializer=start.initializer if start else NO_INITIALIZER,
                     features=start.features if start else None,

@@ -15,18 +15,24 @@ from torch import nn
 from torch.nn.functional import unfold
 
 from ansatz.errors import UserError
-from ansatz.features.agop import _products_in, agop, agop_over, batch_size
+from ansatz.features.agop import _products_in, agop_over, batch_size
+from ansatz.features.agop import agop as agop_of_maps
 from ansatz.features.alignment import correlation, cosine
 from ansatz.features.gradients import Gradients
 from ansatz.features.matrix import FeatureMatrix, nfm
 from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import CONVOLUTIONS, linear_maps
 from drawn_networks import networks, small_network
 from made_images import made_images, made_network
 from real_data import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def agop(network, batches, **arguments):
+    return agop_of_maps(network, batches, layers=CONVOLUTIONS, **arguments)
 
 
 def agop_by_definition(network, layer, images):
@@ -147,7 +153,7 @@ def test_bfloat16_is_near_and_sums_in_float32():
     assert not any("forward" in vars(conv) for conv in conv_layers(network).values())
     gradients = torch.randn(1000, 4, 8, 8).bfloat16().float()  # whose products are exact, so that sums are tested
     z = gradients.double().movedim(1, -1).flatten(0, -2)
-    sums = Gradients(network)
+    sums = Gradients(network, linear_maps(network, CONVOLUTIONS))
     sums.into = {"features.0": torch.zeros(1, 4, 4)}
     with _products_in("bfloat16"):
         sums.add("features.0", slice(None), (gradients,))
@@ -345,7 +351,9 @@ def test_no_dense_matrix_of_a_vgg_is_made(monkeypatch):
     network = build("vgg11", 3, seed=0, width=0.125)
     matrices = agop(network, [torch.randn(2, 3, 32, 32)])
     assert [matrix.factor.shape[2] for matrix in matrices.values()] == [27, 72, 144, 288, 288, 576, 576, 576]
-    assert all(not math.isnan(correlation(matrix, matrices[layer])) for layer, matrix in nfm(network).items())
+    assert all(
+        not math.isnan(correlation(matrix, matrices[layer])) for layer, matrix in nfm(network, CONVOLUTIONS).items()
+    )
 
 
 def test_the_agop_of_two_linear_layers_is_known():

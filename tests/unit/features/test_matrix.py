@@ -14,6 +14,7 @@ from ansatz.features.agop import agop
 from ansatz.features.matrix import FeatureMatrix, centred_nfm, eigenvectors, nfm
 from ansatz.features.stored import read_matrices, write_matrices
 from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import CONVOLUTIONS
 from drawn_networks import drawn_matrix, networks, sizes_of_matrices, small_network
 
 
@@ -21,7 +22,7 @@ from drawn_networks import drawn_matrix, networks, sizes_of_matrices, small_netw
 @given(networks())
 def test_nfm_is_the_weights_gram_matrix(case):
     network, _ = case
-    for layer, matrix in nfm(network).items():
+    for layer, matrix in nfm(network, CONVOLUTIONS).items():
         conv = conv_layers(network)[layer]
         by_group = conv.weight.detach().reshape(conv.groups, conv.out_channels // conv.groups, -1)
         expected = torch.einsum("god,goe->gde", by_group, by_group)
@@ -117,7 +118,7 @@ def test_the_centred_nfm_is_that_of_the_change_of_the_weights():
     with torch.no_grad():
         for conv in conv_layers(trained).values():
             conv.weight += torch.randn_like(conv.weight)
-    for layer, matrix in centred_nfm(trained, initial).items():
+    for layer, matrix in centred_nfm(trained, initial, CONVOLUTIONS).items():
         change = (conv_layers(trained)[layer].weight - conv_layers(initial)[layer].weight).detach().flatten(1)
         torch.testing.assert_close(matrix.dense()[0], change.T @ change)
 
@@ -125,7 +126,11 @@ def test_the_centred_nfm_is_that_of_the_change_of_the_weights():
 def test_matrices_are_read_back_as_they_were_written(tmp_path):
     network, x = small_network()
     other = small_network(classes=4)[0]
-    matrices = {"nfm": nfm(network), "agop": agop(network, [x], probes=3), "centred_nfm": centred_nfm(network, other)}
+    matrices = {
+        "nfm": nfm(network, CONVOLUTIONS),
+        "agop": agop(network, [x], probes=3, layers=CONVOLUTIONS),
+        "centred_nfm": centred_nfm(network, other, CONVOLUTIONS),
+    }
     write_matrices(tmp_path / "features.h5", network, matrices, {}, images=6, estimator="exact", source="test")
     read = read_matrices(tmp_path / "features.h5")
     assert list(read) == list(matrices)

@@ -11,6 +11,7 @@ from ansatz.features.matrix import FeatureMatrix, nfm
 from ansatz.features.saliency import CHUNK_BYTES, saliency
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import CONVOLUTIONS
 from drawn_networks import networks
 
 
@@ -52,7 +53,7 @@ def test_borders_are_padded_as_the_layer_pads_them(mode):
 
 def test_the_network_is_left_as_it_was():
     network, x = build("vgg11", 3, seed=0, width=0.0625), torch.randn(1, 3, 32, 32)
-    matrices, before = nfm(network), {name: value.clone() for name, value in network.state_dict().items()}
+    matrices, before = nfm(network, CONVOLUTIONS), {name: value.clone() for name, value in network.state_dict().items()}
     network[-1].eval()  # as a user may have left it
     with torch.inference_mode():
         maps = saliency(network, x, matrices)

@@ -122,7 +122,7 @@ def test_a_step_beyond_the_epoch_is_refused(images):
 
 def test_absent_layers_and_images_are_refused(images):
     assert snapshots_of(made_network(), images).layers == ["0", "3"]
-    with pytest.raises(UserError, match="layers: the network has no convolution '1'; it has 0, 3"):
+    with pytest.raises(UserError, match="layers: the network has no layer '1'; it has 0, 3"):
         snapshots_of(made_network(), images, layers=["1"])
     with pytest.raises(UserError, match="image: 20, but the 20 validation images are counted from 0"):
         snapshots_of(made_network(), images, image=20)

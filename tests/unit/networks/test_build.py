@@ -12,6 +12,7 @@ from ansatz import registry
 from ansatz.errors import UserError
 from ansatz.networks.build import build, layer_names, smallest_image
 from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import studied_maps
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,10 @@ def test_a_plain_network_that_pools_everything_away_is_refused():
 
 @pytest.mark.parametrize(
     ("returned", "line"),
-    [(3, "network mine: returned int; it must"), (nn.Linear(1, 2), "network mine: has no convolution; at least one")],
+    [
+        (3, "network mine: returned int; it must"),
+        (nn.Linear(1, 2), "network mine: has no layer to study; at least one"),
+    ],
 )
 def test_what_is_no_convolutional_network_is_refused(monkeypatch, returned, line):
     monkeypatch.setattr(networks, "definitions", lambda kind: {"mine": None})
@@ -235,9 +239,9 @@ def test_layers_are_named_without_drawing_or_allocating(name, monkeypatch):
 
     def recorded(network):
         tensors.update(network.state_dict())
-        return conv_layers(network)
+        return studied_maps(network)
 
-    monkeypatch.setattr("ansatz.networks.build.conv_layers", recorded)
+    monkeypatch.setattr("ansatz.networks.build.studied_maps", recorded)
     state = torch.get_rng_state()
     assert layer_names(name) == expected
     assert torch.equal(torch.get_rng_state(), state)

@@ -36,7 +36,7 @@ def mine(classes, in_channels=3, width=1.0, *, side: Literal[1, 3] = 3):
 # check, what is replaced in the text, by what, what the check says
 WRONG = [
     (checks.builds_on_the_meta_device, "(*layers)", "(*layers).to_empty(device='cpu')", "are allocated"),
-    (checks.builds_on_the_meta_device, "nn.Conv2d(", "nn.ConvTranspose2d(", "has no convolutions"),
+    (checks.builds_on_the_meta_device, "nn.Conv2d(", "nn.ConvTranspose2d(", "has no layer to study"),
     (
         checks.builds_on_the_meta_device,
         "return nn",

@@ -134,7 +134,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, value, alone):
         network.features[0].weight[0, 0, 0, 0] = value
     save_weights(network, tmp_path / "x.pt")
     with pytest.raises(UserError, match=r"x\.pt: features\.0\.weight is not finite; has the network diverged\?$"):
-        load_weights(network, tmp_path / "x.pt", convolutions_alone=alone)
+        load_weights(network, tmp_path / "x.pt", layers_alone=alone)
 
 
 def test_prefixes_are_taken_off_in_safetensors_too(tmp_path):

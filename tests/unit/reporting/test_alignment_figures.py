@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz.files.tables import ALIGNMENT
-from ansatz.reporting.alignment import PAIRS
+from ansatz.files.tables import ALIGNMENT, POWERS
+from ansatz.reporting.alignment import CONTROLS, PAIRS
 from ansatz.reporting.figures import alignment
 from ansatz.reporting.figures.catalogue import figures_of
 from ansatz.reporting.figures.style import save
@@ -14,9 +14,10 @@ from ansatz.reporting.figures.style import save
 @pytest.fixture
 def tidy():
     rng = np.random.default_rng(0)
+    measured = [name for name in ALIGNMENT if name.startswith(("correlation_", "cosine_", "power_"))]
     rows = [
-        {"experiment": "sweep", "variant": variant, "dataset": dataset, "seed": seed, "layer": layer}
-        | {name: rng.random() for name in ALIGNMENT if name.startswith(("correlation_", "cosine_"))}
+        {"experiment": "sweep", "variant": variant, "dataset": dataset, "seed": seed, "layer": layer, "head": np.nan}
+        | {name: np.nan if "shuffled" in name else rng.random() for name in measured}
         for variant in ("pooling-max", "pooling-none")
         for dataset in ("svhn", "cifar10", "gtsrb")
         for seed in range(2)
@@ -33,7 +34,45 @@ def test_layers_have_a_panel_for_each_network_and_dataset_and_a_line_for_each_pa
     first = tidy[(tidy.variant == "pooling-max") & (tidy.dataset == "svhn")]
     drawn = panels[0].lines[0].get_ydata()
     np.testing.assert_allclose(drawn, first.groupby("layer", sort=False).correlation_nfm_agop.mean())
-    assert [text.get_text() for text in figure.legends[0].texts] == list(PAIRS.values())
+    assert [text.get_text() for text in figure.legends[0].texts] == [*PAIRS.values(), CONTROLS["nfm_root_nfm"]]
+
+
+@pytest.fixture
+def with_heads(tidy):
+    """Networks whose queries and keys have three heads each, in two blocks."""
+    rng, first = np.random.default_rng(1), tidy.iloc[0]
+    rows = [
+        first.to_dict()
+        | {"layer": f"blocks.{block}.{letter}", "head": head, "correlation_nfm_agop": rng.uniform(-1, 1)}
+        | {"correlation_nfm_shuffled_agop": rng.random()}
+        for block in range(2)
+        for letter in "qk"
+        for head in (np.nan, 1, 2, 3)
+    ]
+    return pd.concat([tidy, pd.DataFrame(rows)], ignore_index=True)
+
+
+def test_heads_have_a_map_for_queries_and_for_keys(with_heads):
+    maps = [axes for axes in alignment.heads(with_heads).axes if axes.images]
+    assert [axes.get_title() for axes in maps] == ["q", "k"]
+    drawn = with_heads[with_heads.layer.str.endswith(".k") & with_heads["head"].notna()].correlation_nfm_agop
+    np.testing.assert_allclose(maps[1].images[0].get_array(), drawn.to_numpy().reshape(2, 3))
+
+
+def test_heads_are_no_layers(with_heads, tidy):
+    """Layers are drawn without the rows of their heads; a pair that was compared anywhere has its line."""
+    panel = alignment.layers(with_heads).axes[0]
+    assert len(panel.lines[0].get_xdata()) == 3 + 4
+    assert len(panel.lines) == len(alignment.layers(tidy).axes[0].lines) + 1
+    assert not alignment.heads(tidy).axes, "but a line of text"
+
+
+def test_powers_have_a_line_for_each_layer_and_its_maximum(tidy):
+    panel = alignment.powers(tidy).axes[0]
+    first = tidy[(tidy.variant == "pooling-max") & (tidy.dataset == "svhn")].groupby("layer", sort=False)
+    means = first[[f"power_{power}" for power in POWERS]].mean().to_numpy()
+    np.testing.assert_allclose([line.get_ydata() for line in panel.lines[::2]], means)
+    assert [line.get_xdata()[0] for line in panel.lines[1::2]] == [POWERS[row.argmax()] for row in means]
 
 
 def test_correlations_that_are_not_defined_are_not_drawn(tidy):

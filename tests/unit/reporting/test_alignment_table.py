@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz.files.tables import ALIGNMENT
+from ansatz.files.tables import ALIGNMENT, POWERS
 from ansatz.reporting import alignment
 
 
@@ -15,9 +15,10 @@ def aligned():
     for number, (variant, seed, layer) in enumerate(
         [("a", 0, "x"), ("a", 0, "y"), ("a", 1, "x"), ("a", 1, "y"), ("b", 0, "x"), ("b", 0, "y")]
     ):
-        measures = {"correlation": number / 10, "cosine": 0.4 + number / 10}
+        measures = {"correlation": number / 10, "cosine": 0.4 + number / 10, "power": number / 20}
         values = {name: measures[name.partition("_")[0]] for name in ALIGNMENT if name.partition("_")[0] in measures}
         case = {"experiment": "e", "variant": variant, "dataset": "d", "seed": seed, "layer": layer, "shape": "3x3x3"}
+        case |= {"head": np.nan}
         accuracy = {"validation_accuracy": 0.5 + seed / 10, "test_accuracy": np.nan}
         rows.append(case | {"images": 8, "estimator": "exact", "standard_error": 0.0} | accuracy | values)
     return pd.DataFrame(rows)
@@ -32,6 +33,34 @@ def test_what_was_compared_is_averaged_by_layer(aligned):
         ["b", "y", 1],
     ]
     assert table.correlation_nfm_agop.tolist() == pytest.approx([0.1, 0.2, 0.4, 0.5])
+
+
+def test_the_best_power_is_that_of_the_largest_mean_correlation(aligned):
+    aligned.loc[aligned.layer == "x", "power_0.25"] = 0.9
+    aligned.loc[(aligned.layer == "x") & (aligned.seed == 1), "power_0.5"] = 1  # of one seed alone
+    table = alignment.by_layer(aligned)
+    assert table.best_power[0] == 0.25
+    assert table.correlation_best_power[0] == pytest.approx(0.9)
+    aligned[[f"power_{power}" for power in POWERS]] = np.nan
+    assert alignment.by_layer(aligned).best_power.isna().all()
+    assert "(α" not in alignment.to_markdown(aligned)
+
+
+def test_heads_have_tables_of_their_own(aligned):
+    """Layers are averages without the rows of heads; layers of one kind are summed up over blocks."""
+    heads = [aligned.assign(layer="b.0.q", head=np.nan), *(aligned.assign(layer="b.0.q", head=h) for h in (1.0, 2.0))]
+    both = pd.concat([*heads, *(part.assign(layer="b.1.q") for part in heads)], ignore_index=True)
+    assert alignment.by_layer(both).layer.unique().tolist() == ["b.0.q", "b.1.q"]
+    assert alignment.by_variant(both).layers.tolist() == [8, 4]
+    assert alignment.by_head(both)[["block", "kind", "head"]].drop_duplicates().to_numpy().tolist() == [
+        [block, "q", head] for block in (0, 1) for head in (1, 2)
+    ]
+    kinds = alignment.by_kind(both)
+    assert kinds[["variant", "kind", "layers"]].to_numpy().tolist() == [["a", "q", 8], ["b", "q", 4]]
+    text = alignment.to_markdown(both)
+    assert "heads shuffled" in text
+    assert "By kind of layer" in text
+    assert "By kind of layer" not in alignment.to_markdown(aligned)
 
 
 def test_a_network_is_summed_up_by_variant_and_seeds(aligned):
@@ -52,7 +81,7 @@ def test_the_table_says_which_measure_it_gives(aligned):
     """Pearson's correlation everywhere, and the cosine beside it."""
     text = alignment.to_markdown(aligned)
     assert text.startswith("Pearson correlation of the entries of two matrices; in parentheses their cosine")
-    networks, layers = text.split("By layer")
+    networks, layers = text.partition("By layer")[::2]
     assert "0.150 ± 0.129 (0.550)" in networks
     assert "0.100 (0.500)" in layers
     undefined = alignment.to_markdown(aligned.assign(correlation_nfm_initial_nfm=np.nan))

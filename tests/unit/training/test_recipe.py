@@ -38,6 +38,22 @@ def test_smoothed_labels_are_learnt_and_losses_are_reported_without_smoothing(im
     assert row["validation_loss"] == evaluate(ours, images["validation"], CONFIG)["loss"]
 
 
+@pytest.mark.parametrize("largest", [0.1, 1e9])
+def test_gradients_are_scaled_down_to_the_largest_norm(images, largest):
+    """Of one step of SGD, in float64: all parameters together; smaller gradients stay as they are."""
+    ours, plain = made_network(), made_network().double()
+    ours[3] = plain[3] = nn.Identity()
+    config = replace(CONFIG, epochs=1, batch_size=50, momentum=0.0, weight_decay=0.0, gradient_clipping=largest)
+    Trainer(ours, images, config, seed=0).train()
+    x, y = next(images["train"].batches(50))
+    nn.functional.cross_entropy(plain(x.double()), y).backward()
+    norm = torch.cat([parameter.grad.flatten() for parameter in plain.parameters()]).norm()
+    factor = min(1, largest / norm)
+    assert (factor < 1) == (largest < 1)
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a.double(), b - 0.05 * factor * b.grad, rtol=0, atol=1e-6)
+
+
 def test_the_learning_rate_changes_in_every_step_and_rows_have_that_of_the_last(images, monkeypatch):
     config = replace(CONFIG, schedule="cosine", warmup=1)
     trainer = Trainer(made_network(), images, config, seed=0)

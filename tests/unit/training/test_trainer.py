@@ -126,7 +126,7 @@ def assert_resumes_to(whole, images, checkpoint, config=CONFIG, network=None):
 
 CHANGES = [
     {"momentum": 0.0},
-    {"schedule": "cosine", "warmup": 1.5},
+    {"schedule": "cosine", "warmup": 1.5, "gradient_clipping": 0.1},
     {"augment": {"flip": True, "crop": 2}, "metrics": ["balanced_accuracy"]},
     {"epochs": 30, "learning_rate": 0.1, "early_stopping": 2},
     *[{"optimizer": name} for name in OPTIMIZERS],

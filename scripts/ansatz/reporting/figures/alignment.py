@@ -1,18 +1,29 @@
 """How NFM and AGOP align, layer by layer and network by network."""
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ansatz.reporting.alignment import PAIRS, by_variant
+from ansatz.files.tables import POWERS
+from ansatz.reporting.alignment import CONTROLS, PAIRS, POWER, by_head, by_variant
 from ansatz.reporting.figures.catalogue import figure
-from ansatz.reporting.figures.palette import BLUE, GREY, SKY, VERMILION, Style
-from ansatz.reporting.figures.style import LEGEND, STYLE
+from ansatz.reporting.figures.palette import BLACK, BLUE, GREEN, GREY, SKY, VERMILION, Style
+from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, evenly_spaced, placeholder
 
-# The ansatz, with the root of AGOP dashed; its control in red, as in the paper.
-STYLES = dict(zip(PAIRS, (Style(BLUE), Style(SKY, "--"), Style(VERMILION), Style(GREY, ":")), strict=True))
+# The ansatz, with the root of AGOP dashed; its controls, the first in red, as in the paper.
+STYLES = {
+    "nfm_agop": Style(BLUE),
+    "nfm_root_agop": Style(SKY, "--"),
+    "nfm_initial_nfm": Style(VERMILION),
+    "initial_nfm_initial_agop": Style(GREY, ":"),
+    "nfm_root_nfm": Style(BLACK, ":"),
+    "nfm_shuffled_agop": Style(GREEN, "-."),
+}
+LABELS = PAIRS | CONTROLS
 COLUMNS = 4  # of panels
+NAMED = 3  # layers, in the legend of a panel
 CROWDED = 25  # layers, from which on they have no markers
 PRETRAINED = "pretrained"  # the experiment of torchvision's networks, which are called by their variants alone
 
@@ -31,16 +42,13 @@ def layers(tidy: pd.DataFrame) -> Figure:
     Figure
         A panel for each (experiment, variant, dataset); lines are means over seeds, bands one standard deviation.
     """
-    panels = list(tidy.groupby(["experiment", "variant", "dataset"], sort=False))
-    columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
+    panels, styles = _panels(tidy), _shown(tidy)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.9 * columns + LEGEND, 1.6 * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+        figure, grid = _grid(len(panels))
         for axes, ((experiment, variant, dataset), group) in zip(grid, panels, strict=False):
             numbers = {layer: number for number, layer in enumerate(group.layer.unique(), 1)}
             marker = "o" if len(numbers) < CROWDED else ""
-            for pair, style in STYLES.items():
+            for pair, style in styles.items():
                 over = group.groupby(group.layer.map(numbers))[f"correlation_{pair}"].agg(["mean", "std"])
                 axes.plot(over.index, over["mean"], **style.line, marker=marker, markersize=2.5)
                 spread = over["std"].fillna(0)  # of a single seed
@@ -51,9 +59,85 @@ def layers(tidy: pd.DataFrame) -> Figure:
             axes.axhline(0, color="black", linewidth=0.6, zorder=1)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        figure.supxlabel("convolution", fontsize=8)
+        figure.supxlabel("layer", fontsize=8)
         figure.supylabel("correlation", fontsize=8)
-        figure.legend(grid[0].lines[: len(STYLES)], PAIRS.values(), loc="outside right upper", handlelength=2.6)
+        labels = [LABELS[pair] for pair in styles]
+        figure.legend(grid[0].lines[: len(styles)], labels, loc="outside right upper", handlelength=2.6)
+    return figure
+
+
+@figure
+def powers(tidy: pd.DataFrame) -> Figure:
+    """Draw the correlation of NFM with powers of AGOP, a line a layer, from the first (dark) to the last (light).
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    Figure
+        A panel for each (experiment, variant, dataset); lines are means over seeds, and dots are their maxima.
+    """
+    panels, columns = _panels(tidy), [f"{POWER}{power}" for power in POWERS]
+    with mpl.rc_context(STYLE):
+        figure, grid = _grid(len(panels))
+        for axes, ((experiment, variant, dataset), group) in zip(grid, panels, strict=False):
+            means = group.groupby("layer", sort=False)[columns].mean().dropna()
+            colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(means)))
+            for colour, (layer, row) in zip(colours, means.iterrows(), strict=True):
+                axes.plot(POWERS, row, color=colour, label=layer)
+                best = int(row.to_numpy().argmax())
+                axes.plot(POWERS[best], row.iloc[best], "o", color=colour, markersize=2.5)
+            axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
+            axes.set_xscale("log")
+            axes.set_xticks([0.125, 0.25, 0.5, 1, 2], ["1/8", "1/4", "1/2", "1", "2"])
+            axes.minorticks_off()
+            lines = [axes.lines[2 * i] for i in evenly_spaced(len(means), NAMED)] if len(means) else []
+            axes.legend(lines, [str(line.get_label()) for line in lines], fontsize=5, loc="lower center")
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        figure.supxlabel("power α of AGOP", fontsize=8)
+        figure.supylabel("correlation of NFM and AGOP^α", fontsize=8)
+    return figure
+
+
+@figure
+def heads(tidy: pd.DataFrame) -> Figure:
+    """Draw the correlation of NFM and AGOP in each head of each attention.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        As ``ansatz/tidy.csv``.
+
+    Returns
+    -------
+    Figure
+        A row for each (experiment, variant, dataset), and in it a map for queries, keys and values: blocks from top to
+        bottom, heads from left to right. Entries are means over seeds.
+    """
+    panels = list(by_head(tidy).groupby(["experiment", "variant", "dataset"], sort=False))
+    if not panels:
+        return placeholder("none of these networks has an attention")
+    kinds = max((group.kind.unique() for _, group in panels), key=len)
+    with mpl.rc_context(PICTURES | {"xtick.labelbottom": True, "ytick.labelleft": True}):
+        figure = Figure(figsize=(1.5 * len(kinds) + 1.1, 1.6 * len(panels) + 0.3), layout="constrained")
+        grid = figure.subplots(len(panels), len(kinds), squeeze=False)
+        for row, ((experiment, variant, dataset), group) in zip(grid, panels, strict=True):
+            for axes, kind in zip(row, group.kind.unique(), strict=False):
+                drawn = group[group.kind == kind].pivot(index="block", columns="head", values="correlation_nfm_agop")
+                image = axes.imshow(drawn, cmap="RdBu_r", vmin=-1, vmax=1)
+                axes.set_xticks(range(drawn.shape[1]), [f"{head:.0f}" for head in drawn.columns], fontsize=6)
+                axes.set_yticks(range(drawn.shape[0]), [f"{block:.0f}" for block in drawn.index], fontsize=6)
+                axes.set_title(kind.rpartition(".")[2], fontsize=7)
+                for (y, x), value in np.ndenumerate(drawn.to_numpy()):
+                    colour = "white" if abs(value) > 0.6 else "black"
+                    axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)
+            row[0].set_ylabel(f"{_title(experiment, variant)}\n{dataset}\nblock", fontsize=6)
+        figure.supxlabel("head", fontsize=7)
+        figure.colorbar(image, ax=grid, label="correlation of NFM and AGOP", ticks=[-1, 0, 1])
     return figure
 
 
@@ -71,16 +155,17 @@ def variants(tidy: pd.DataFrame) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.5 + LEGEND, 0.9 + 0.32 * len(summary)), layout="constrained")
         axes = figure.subplots()
-        for position, (pair, style) in enumerate(STYLES.items()):
+        styles = _shown(tidy)
+        for position, (pair, style) in enumerate(styles.items()):
             axes.errorbar(
                 summary[f"correlation_{pair}"],
-                summary.index + 0.27 - 0.18 * position,
+                summary.index + 0.27 - 0.54 * position / (len(styles) - 1),
                 xerr=summary[f"correlation_{pair}_std"].fillna(0),
                 color=style.colour,
                 fmt="o",
                 markersize=3,
                 elinewidth=1,
-                label=PAIRS[pair],
+                label=LABELS[pair],
             )
         axes.set_yticks(summary.index, titles)
         axes.set_ylim(-0.6, len(summary) - 0.4)
@@ -88,6 +173,24 @@ def variants(tidy: pd.DataFrame) -> Figure:
         axes.set_xlim(min(0, axes.get_xlim()[0]), 1.02)
         figure.legend(loc="outside right upper")
     return figure
+
+
+def _panels(tidy: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """Return the layers of each network."""
+    layers = tidy[tidy["head"].isna()]
+    return [(tuple(key), group) for key, group in layers.groupby(["experiment", "variant", "dataset"], sort=False)]
+
+
+def _grid(panels: int) -> tuple[Figure, np.ndarray]:
+    columns = min(COLUMNS, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(1.9 * columns + LEGEND, 1.6 * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+
+
+def _shown(tidy: pd.DataFrame) -> dict[str, Style]:
+    """Return the styles of the pairs that were compared anywhere."""
+    return {pair: style for pair, style in STYLES.items() if tidy[f"correlation_{pair}"].notna().any() or pair in PAIRS}
 
 
 def _title(experiment: str, variant: str) -> str:

@@ -13,7 +13,7 @@ from ansatz.errors import suggesting
 from ansatz.workflow.configuration import mistakes, options
 from ansatz.workflow.configuration.mistakes import have, mistake, shown, unknown_key
 from ansatz.workflow.configuration.torchvision_names import network_names
-from ansatz.workflow.configuration.types import ImageSize, OneOf, Section
+from ansatz.workflow.configuration.types import DISTINCT, ImageSize, OneOf, Section, Text
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ class NetworkConfig(Section):
         224, description="Side of the images that it takes, in pixels; images are resized to it on the device."
     )
 
+    layers: Annotated[list[Text], Field(min_length=1), DISTINCT] | None = Field(
+        None,
+        description="The linear maps that are initialized and whose feature matrices are looked at, as patterns of "
+        "names: `[features.*, classifier.0]`. null is the convolutions; in a network with attention, or without "
+        "convolutions, all linear maps but the head.",
+    )
+
     @model_validator(mode="after")
     def _check_width(self) -> "NetworkConfig":
         if self.name in registry.definitions("network"):
@@ -80,7 +87,8 @@ class NetworkConfig(Section):
     @property
     def builder(self) -> dict[str, Any]:
         """What the network is built from, besides its number of classes."""
-        return {"name": self.name, "width": self.width, "in_channels": self.in_channels} | self.options
+        common = {"name": self.name, "width": self.width, "in_channels": self.in_channels}
+        return common | ({"layers": self.layers} if self.layers else {}) | self.options
 
     def varied(self, key: str, value: Any, at: tuple[str | int, ...] = ()) -> "NetworkConfig":
         """Return the same network with another value of one option.

@@ -118,9 +118,10 @@ class CheckpointSource(OwnWeights):
     """A network with the user's own weights, or its convolutions alone, which have an NFM and no AGOP."""
 
     classes: Count | None = Field(
-        None, description="Its number of classes; null reads the convolutions alone, whatever else the file holds."
+        None,
+        description="Its number of classes; null reads the weights of its layers alone, whatever else the file holds.",
     )
-    dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null if convolutions are read alone.")
+    dataset: Text | None = Field(None, description=f"{AVERAGED[:-1]}; null if weights are read alone.")
 
     @model_validator(mode="after")
     def _check_whole(self) -> "CheckpointSource":

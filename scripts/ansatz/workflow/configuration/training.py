@@ -52,6 +52,7 @@ class TrainingSection(Section):
     milestones: Annotated[list[Count], DISTINCT] | None = _key("milestones", json_schema_extra=UNIQUE)
     gamma: Positive | None = _key("gamma")
     warmup: NotNegative = _key("warmup")
+    gradient_clipping: Positive | None = _key("gradient_clipping")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = _key("label_smoothing")
     augment: AugmentSection = Field(AugmentSection(), description="How training images are changed at random.")
     early_stopping: Count | None = _key("early_stopping")

@@ -13,6 +13,14 @@ USUAL = 32  # px that all networks of the library take
 
 def wrong_layers(configuration: Configuration) -> Iterator[str]:
     """Yield layers that a network does not have; imports torch if layers are named and torch is installed."""
+    for key, network in _networks(configuration):
+        if network.layers and find_spec("torch"):
+            from ansatz.networks.build import layer_names
+
+            try:
+                layer_names(**network.builder)
+            except UserError as error:
+                yield _located(key, error)
     for key, network, layers in _layers(configuration):
         if layers and find_spec("torch"):
             from ansatz.networks.build import layer_names
@@ -49,11 +57,19 @@ def wrong_sizes(configuration: Configuration) -> Iterator[str]:
             try:
                 smallest = smallest_image(**network.builder)
             except UserError as error:  # such as a depth that the images do not allow
-                yield f"{key}: {error}"
+                yield _located(key, error)
                 continue
             if smallest and network.image_size < smallest:
                 size = f"{key}.image_size: {network.image_size}"
                 yield f"{size} is too small for {network.name}; it must be at least {smallest}"
+
+
+def _located(key: str, error: UserError) -> str:
+    """Return the error of a network with the key that it concerns: that of the network, or of one of its options."""
+    text = str(error)
+    if text.startswith("network."):
+        return f"{key.removesuffix('network')}{text}"
+    return f"{key}.{text}" if text.startswith("layers: ") else f"{key}: {text}"
 
 
 def _networks(configuration: Configuration) -> Iterator[tuple[str, NetworkConfig]]:
