@@ -1,4 +1,4 @@
-"""Compare NFM and AGOP of each convolution of a network, before and after training."""
+"""Compare NFM and AGOP of each layer of a network, before and after training."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Draw NFM and AGOP of the first convolution, and their eigenvectors as patches."""
+"""Draw NFM and AGOP of the first layer, and their eigenvectors as patches."""
 
 from ansatz.features.alignment import correlation
 from ansatz.features.matrix import eigenvectors

@@ -20,7 +20,7 @@ with job(snakemake.log[0], definitions=files.definitions) as log:
     device = take_device(**params.device, threads=snakemake.threads)
     given = params.images | {"normalisation": normalisation_of(params.normalisation), "device": device}
     images = on_device(data, **given)["train"] if data else None
-    classes = len(data.classes) if data else 2  # of convolutions alone, any number of logits
+    classes = len(data.classes) if data else 2  # of weights alone, any number of logits
     network = initial_network(**params.start, classes=classes, images=images, features=files.features)
     initial = deepcopy(network) if "centred_nfm" in params.kinds else None
     if files.weights:

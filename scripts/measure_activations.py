@@ -1,4 +1,4 @@
-"""Measure the standard deviation of the outputs of each convolution in a network before it is trained."""
+"""Measure the standard deviation of the outputs of each layer in a network before it is trained."""
 
 import pandas as pd
 

@@ -26,13 +26,17 @@ class Clone:
     def results(self):
         return self.path / "results" / "test"
 
+    def write(self, configuration, file="config/test.yaml"):
+        """Write a configuration."""
+        (self.path / file).write_text(yaml.safe_dump(configuration))
+
     def configure(self, file="config/test.yaml", **changes):
         """Write a study as small as can be, with these keys changed."""
-        (self.path / file).write_text(yaml.safe_dump(small_study(**changes)))
+        self.write(small_study(**changes), file)
 
     def configure_all(self, file="config/test.yaml", **changes):
         """Write a configuration of all four sections, as small as can be, with these keys changed."""
-        (self.path / file).write_text(yaml.safe_dump(all_sections(**changes)))
+        self.write(all_sections(**changes), file)
 
     def snakemake(self, *arguments, check=True, config="config/test.yaml"):
         """Run snakemake in a fork, and its scripts too, which saves starting them; return its output."""

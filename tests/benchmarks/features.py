@@ -16,6 +16,7 @@ from ansatz.features.agop import agop
 from ansatz.initializers.initialize import initialize
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import CONVOLUTIONS
 from benchmarks.measure import Row, Way, alone, mark, side_by_side
 
 
@@ -64,9 +65,9 @@ def ours(classes: int, size: int, images: int, precision: str, probes: int | Non
     take_device("cpu", os.cpu_count() or 1)
     network, x = case(classes, size, images)
     mark()
-    agop(network, [x], probes=probes, precision=precision)
+    agop(network, [x], probes=probes, precision=precision, layers=CONVOLUTIONS)
     start = time.perf_counter()
-    agop(network, [x], probes=probes, precision=precision)
+    agop(network, [x], probes=probes, precision=precision, layers=CONVOLUTIONS)
     return (time.perf_counter() - start) / images
 
 
@@ -96,7 +97,7 @@ def largest_error(classes: int, size: int, images: int) -> float:
             network.features[position] = nn.Softplus()
         if isinstance(module, nn.MaxPool2d):
             network.features[position] = nn.AvgPool2d(2)
-    ours = agop(network, [x])
+    ours = agop(network, [x], layers=CONVOLUTIONS)
     expected = published(network, x)
     return max(float((ours[layer].dense()[0] - matrix).norm() / matrix.norm()) for layer, matrix in expected)
 
@@ -104,7 +105,7 @@ def largest_error(classes: int, size: int, images: int) -> float:
 def smallest_cosine(classes: int, size: int, images: int) -> float:
     """Return the smallest cosine of a layer in bfloat16 with the published way."""
     network, x = case(classes, size, images)
-    ours = agop(network, [x], precision="bfloat16")
+    ours = agop(network, [x], precision="bfloat16", layers=CONVOLUTIONS)
     flat = ((ours[layer].dense().flatten(), matrix.flatten()) for layer, matrix in published(network, x))
     return min(float(cosine_similarity(a.double(), b.double(), dim=0)) for a, b in flat)
 
@@ -113,8 +114,8 @@ def smallest_cosine_of_probes(classes: int, size: int, images: int, probes: int)
     """Return the smallest cosine of a layer's estimate with the exact AGOP, both in bfloat16."""
     take_device("cpu", os.cpu_count() or 1)
     network, x = case(classes, size, images)
-    exact = agop(network, x.split(16), precision="bfloat16")
-    estimate = agop(network, x.split(16), precision="bfloat16", probes=probes)
+    exact = agop(network, x.split(16), precision="bfloat16", layers=CONVOLUTIONS)
+    estimate = agop(network, x.split(16), precision="bfloat16", probes=probes, layers=CONVOLUTIONS)
     flat = ((estimate[layer].dense().flatten(), matrix.dense().flatten()) for layer, matrix in exact.items())
     return min(float(cosine_similarity(a.double(), b.double(), dim=0)) for a, b in flat)
 

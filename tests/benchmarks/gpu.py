@@ -29,6 +29,7 @@ from ansatz.machines.cntk import CNTK
 from ansatz.machines.compiled import compiled
 from ansatz.machines.kernel_matrix import kernel_matrix, predictor_agop
 from ansatz.networks.build import build
+from ansatz.networks.maps import CONVOLUTIONS
 from benchmarks import training
 from benchmarks.measure import Row, alone, hardware, table
 
@@ -72,11 +73,11 @@ def extraction(scale: Scale, name: str, classes: int, probes: int | None, precis
     device = take_device(scale.device, torch.get_num_threads())
     network = build(name, classes, seed=0).eval().to(device)
     x = torch.randn(scale.images, 3, scale.large, scale.large, device=device)
-    size = batch_size(network, x[:1], working_memory(device))
-    agop(network, x[:size].split(size), probes=probes, precision=precision)
+    size = batch_size(network, x[:1], working_memory(device), CONVOLUTIONS)
+    agop(network, x[:size].split(size), probes=probes, precision=precision, layers=CONVOLUTIONS)
     finish(scale)
     start = time.perf_counter()
-    agop(network, x.split(size), probes=probes, precision=precision)
+    agop(network, x.split(size), probes=probes, precision=precision, layers=CONVOLUTIONS)
     finish(scale)
     return (time.perf_counter() - start) / len(x)
 

@@ -75,7 +75,7 @@ def test_another_variant_trains_what_is_missing(complete):
         "extract_features": 2,
         "compare_features": 1,
         "tabulate_ansatz": 1,
-        "draw_ansatz": 2,
+        "draw_ansatz": 3,
     }
     assert complete.planned() == expected
 

@@ -19,7 +19,7 @@ MEASURED, ALL_MEASURED = (
 DESCRIBED = {"describe_sources": 1, "draw_sources": 1, "match_layers": 1}
 STUDY = {"train_source": 1, "extract_features": 1, "train": 2} | TABLES | MEASURED | DESCRIBED
 PICTURES = {"draw_first_layer": 1, "draw_saliency": 2}
-ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 2} | PICTURES
+ALIGNMENT = {"compare_features": 3, "tabulate_ansatz": 1, "draw_ansatz": 3} | PICTURES
 EVOLUTION = {"follow_training": 1, "tabulate_evolution": 1, "draw_evolution": 5}
 MACHINES = {"run_machine": 2, "draw_learned": 1, "tabulate_machines": 1, "draw_machines": 3}
 # Of each trained network, features are extracted before and after training; the source adds one extraction.

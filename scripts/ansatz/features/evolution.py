@@ -5,7 +5,6 @@ Follows the experiments of Long, Lam, Yu, Shi and Hu (2023) on LeNet-5 and ResNe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isqrt
 from typing import Any, TypedDict
 
 import numpy as np
@@ -16,7 +15,7 @@ from ansatz.data.batches import Images
 from ansatz.errors import UserError
 from ansatz.features.agop import agop_over
 from ansatz.features.alignment import correlation
-from ansatz.features.following import Following, followed
+from ansatz.features.following import Following, followed, laid_out
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.files.evolution import Evolution, LayerEvolution
 from ansatz.networks.evaluation import forward, frozen
@@ -144,21 +143,8 @@ class _Recorder(Following):
     def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         for layer, channels in parts.items():
             own = self.maps[layer].of_output(output, channels).float().cpu()  # of one image, filters last
-            self.outputs[layer] = _laid_out(own if own.dim() == 4 else own.flatten(0, -2)).contiguous().clone()
+            self.outputs[layer] = laid_out(own).contiguous().clone()
         return output
-
-
-def _laid_out(z: torch.Tensor) -> torch.Tensor:
-    """Return an image's outputs, (1, rows, columns, filters) or (tokens, filters), as (filters, rows, columns).
-
-    Tokens that fill no square are that of the class and those of a square, or else a row.
-    """
-    if z.dim() == 4:
-        return z[0].movedim(-1, 0)
-    side = isqrt(len(z))
-    if 0 <= len(z) - side**2 <= 1:
-        return z[len(z) - side**2 :].mT.unflatten(1, (side, side))
-    return z.mT.unsqueeze(1)
 
 
 def _evolution_of(layer: str, each: LinearMap, snapshots: Sequence[Snapshot]) -> LayerEvolution:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from math import isqrt
 from typing import Any
 from unittest.mock import patch
 
@@ -103,6 +104,21 @@ def followed(
             undo.callback(_restore, module, own)
             setattr(module, "forward", partial(following.run, layer, forward))  # noqa: B010  a method, for mypy
         yield
+
+
+def laid_out(z: torch.Tensor) -> torch.Tensor:
+    """Return what a map makes of one image, channels last, as (channels, rows, columns).
+
+    Positions are (1, rows, columns, channels), or tokens, (..., channels), which lie like the patches of the image: if
+    they fill a square, or do so after a first one, the class token, which is left out. Otherwise they are a row.
+    """
+    if z.dim() == 4:
+        return z[0].movedim(-1, 0)
+    tokens = z.flatten(0, -2)
+    side = isqrt(len(tokens))
+    if 0 <= len(tokens) - side**2 <= 1:
+        return tokens[len(tokens) - side**2 :].mT.unflatten(1, (side, side))
+    return tokens.mT.unsqueeze(1)
 
 
 def _parts_of(weight: torch.Tensor, maps: Mapping[str, LinearMap]) -> dict[str, slice]:

@@ -32,7 +32,7 @@ def match(
     Parameters
     ----------
     network, source : mapping of str to tuple
-        The patch shape of each convolution, in order, of the network to initialize and of the source.
+        The patch shape of each layer, in order, of the network to initialize and of the source.
     layers : mapping of str to str, optional
         Layer -> layer of the source, for the layers that the user matches.
     resize : str

@@ -152,9 +152,22 @@ def eigenvectors(matrix: FeatureMatrix, count: int, group: int = 0) -> tuple[tor
     values : Tensor
         float64 (count,), in descending order.
     vectors : Tensor
-        float64 (count, channels, rows, columns), of norm 1; the entry of largest magnitude is positive.
+        float64 (count, channels, rows, columns), of norm 1; the entry of largest magnitude is positive. What a layer
+        sees that is no patch is one if it may be a flattened square image, grey or in colours; otherwise it is a row.
     """
     _, s, vt = torch.linalg.svd(matrix.factor[group].double(), full_matrices=False)  # (r,), (r, patch)
     values, vectors = s[:count].square(), vt[:count]
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))  # (count, 1)
-    return values, (vectors * largest.sign()).unflatten(1, matrix.shape)
+    return values, (vectors * largest.sign()).unflatten(1, _as_patch(matrix.shape))
+
+
+def _as_patch(shape: Shape) -> tuple[int, ...]:
+    """Return channels, rows and columns of what has a shape of one entry."""
+    if len(shape) > 1:
+        return shape
+    (size,) = shape
+    for channels in (1, 3):
+        side = math.isqrt(size // channels)
+        if channels * side**2 == size:
+            return channels, side, side
+    return 1, 1, size

@@ -4,15 +4,14 @@ After Beaglehole, Radhakrishnan, Pandit and Belkin (2023), section 2.2.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from functools import partial
 
 import torch
 from torch import nn
 
+from ansatz.features.following import Following, followed, laid_out
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.networks.evaluation import forward, frozen
-from ansatz.networks.layers import conv_layers
+from ansatz.networks.maps import LinearMap, linear_maps
 
 CHUNK_BYTES = 2**24  # of transformed patches, so that they stay in the processor's cache
 
@@ -31,27 +30,45 @@ def saliency(network: nn.Module, image: torch.Tensor, matrices: Mapping[str, Fea
     image : Tensor
         (1, channels, height, width), normalised; on the network's device and of its type.
     matrices : mapping of str to FeatureMatrix
-        By layer; on any device. Layers that are no convolutions in two dimensions are left out.
+        By layer; on any device.
 
     Returns
     -------
     dict of str to Tensor
         By layer, in the order of `matrices`, (rows, columns) of the layer's *output*: a value for each patch that the
-        layer itself sees, with its stride and padding; the padding shows as an edge at the border. Layers that the
-        network does not run are left out; for a layer that it runs repeatedly, the last run counts.
+        layer itself sees, with its stride and padding; the padding shows as an edge at the border. Of layers that see
+        tokens, a value for each token, laid out as the patches of the image are. Layers that the network does not run
+        are left out, and so are those that see the image as a whole; for a layer that it runs repeatedly, the last run
+        counts.
     """
-    maps: dict[str, torch.Tensor] = {}
-
-    def transform(layer: str, conv: nn.Conv2d, inputs: tuple[torch.Tensor]) -> None:
-        maps[layer] = _patch_norms(conv, inputs[0], _root(matrices[layer].factor).to(image))
-
-    layers = conv_layers(network)
-    with frozen(network), ExitStack() as undo:
-        for layer in (name for name in matrices if name in layers):
-            # before the layer runs, as later in-place operations may change its input
-            undo.callback(layers[layer].register_forward_pre_hook(partial(transform, layer)).remove)
+    seen = _Saliency(linear_maps(network, list(matrices)), {k: _root(m.factor).to(image) for k, m in matrices.items()})
+    with frozen(network), followed(seen), seen:
         forward(network, image)
-    return {layer: maps[layer] for layer in matrices if layer in maps}
+    return {layer: seen.norms[layer] for layer in matrices if layer in seen.norms}
+
+
+class _Saliency(Following):
+    """Computes the norms of what each layer sees, before later in-place operations may change it."""
+
+    def __init__(self, maps: Mapping[str, LinearMap], roots: Mapping[str, torch.Tensor]) -> None:
+        super().__init__(maps)
+        self.roots = roots
+        self.norms: dict[str, torch.Tensor] = {}  # layer -> (rows, columns)
+
+    def observe(self, parts: Mapping[str, slice], x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        for layer in parts:
+            module = self.maps[layer].module
+            if isinstance(module, nn.Conv2d):
+                self.norms[layer] = _patch_norms(module, x, self.roots[layer])
+            elif (norms := _token_norms(x, self.roots[layer])).numel() > 1:
+                self.norms[layer] = norms
+        return output
+
+
+def _token_norms(x: torch.Tensor, root: torch.Tensor) -> torch.Tensor:
+    """Return the norms of transformed tokens (..., channels), as (rows, columns); summed over heads."""
+    transformed = torch.einsum("grp,grq,...q->...gp", root, root, x)
+    return laid_out(transformed.abs().sum((-2, -1)).unsqueeze(-1))[0]
 
 
 def _root(factor: torch.Tensor) -> torch.Tensor:

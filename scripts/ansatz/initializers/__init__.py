@@ -1,1 +1,1 @@
-"""Initializers: how the weights of convolutions are drawn."""
+"""Initializers: how the weights of layers are drawn."""

@@ -7,7 +7,7 @@ from ansatz.features.matrix import FeatureMatrix
 
 
 def draw_(weight: torch.Tensor, generator: torch.Generator, covariance: FeatureMatrix) -> None:
-    """Fill a convolution's weight with Gaussian filters of this covariance.
+    """Fill a layer's weight with Gaussian filters of this covariance.
 
     As ``M = F.T @ F``, a row of ``Z @ F`` with ``Z ~ N(0, I)`` has covariance M; no dense matrix is needed.
 

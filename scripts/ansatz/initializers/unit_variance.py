@@ -12,7 +12,7 @@ ROUNDS = 10  # without a bias, outputs are proportional to filters, and the firs
 
 
 def unit_variance_(weight: torch.Tensor, inputs: LayerInputs) -> None:
-    """Divide a convolution's filters by the standard deviation of their outputs for a batch, until it is 1.
+    """Divide a layer's filters by the standard deviation of their outputs for a batch, until it is 1.
 
     This is the second step of algorithm 1 of Mishkin and Matas (2016), "All you need is a good init". What the filters
     look for stays; how strongly they respond no longer depends on the initializer.
@@ -20,7 +20,7 @@ def unit_variance_(weight: torch.Tensor, inputs: LayerInputs) -> None:
     Parameters
     ----------
     weight : Tensor
-        The weight of the convolution, scaled in place.
+        The weight of the layer, scaled in place.
     inputs : LayerInputs
         Its inputs.
 

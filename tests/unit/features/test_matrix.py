@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,7 +147,7 @@ def test_matrices_are_read_back_as_they_were_written(tmp_path):
 @given(networks())
 def test_eigenvectors_are_those_of_the_dense_matrix(case):
     network, _ = case
-    for matrix in nfm(network).values():
+    for matrix in nfm(network, CONVOLUTIONS).values():
         group, count = len(matrix.factor) - 1, min(matrix.factor.shape[1:])
         values, vectors = eigenvectors(matrix, count, group)
         dense = matrix.dense()[group].numpy()
@@ -163,3 +164,10 @@ def test_as_many_eigenvectors_as_asked_for():
     matrix = nfm(nn.Conv2d(3, 8, 3))[""]
     assert eigenvectors(matrix, 5)[1].shape == (5, 3, 3, 3)
     assert len(eigenvectors(matrix, 50)[0]) == 8
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape"), [(784, (1, 28, 28)), (3072, (3, 32, 32)), (64, (1, 8, 8)), (12, (3, 2, 2)), (10, (1, 1, 10))]
+)
+def test_eigenvectors_of_a_flattened_image_are_images(inputs, shape):
+    assert eigenvectors(nfm(nn.Linear(inputs, 4))[""], 2)[1].shape == (2, *shape)

@@ -12,6 +12,7 @@ from ansatz.features.saliency import CHUNK_BYTES, saliency
 from ansatz.networks.build import build
 from ansatz.networks.layers import conv_layers
 from ansatz.networks.maps import CONVOLUTIONS
+from ansatz.reporting.figures.saliency import saliency_maps
 from drawn_networks import networks
 
 
@@ -83,3 +84,28 @@ def test_no_dense_matrix_is_made(monkeypatch):
     monkeypatch.setattr(FeatureMatrix, "dense", lambda self: pytest.fail("dense"))
     network = build("vgg11", 3, seed=0, width=0.125)
     saliency(network, torch.randn(1, 3, 32, 32), nfm(network))
+
+
+def test_tokens_have_the_norms_of_what_their_feature_matrix_makes_of_them():
+    """Summed over channels and heads, with the dense square root of each head's matrix; without the class token."""
+    torch.manual_seed(0)
+    network, x = build("vit", 3, seed=0, depth=1, heads=2, width=0.125, image_size=8), torch.randn(1, 3, 8, 8)
+    block, seen = network.encoder.layers[0], {}
+    block.ln_1.register_forward_hook(lambda _, __, z: seen.update(k=z))
+    block.mlp[3].register_forward_hook(lambda _, inputs, __: seen.update(mlp=inputs[0]))
+    layers = {name: f"encoder.layers.encoder_layer_0.{name}" for name in ("self_attention.k", "mlp.3")}
+    matrices = nfm(network, list(layers.values()))
+    maps = saliency(network, x, matrices)
+    for name, key in (("self_attention.k", "k"), ("mlp.3", "mlp")):
+        tokens, expected = seen[key][0, 1:].double(), torch.zeros(4, dtype=torch.float64)
+        for dense in matrices[layers[name]].dense().double():
+            values, vectors = torch.linalg.eigh(dense)
+            root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+            expected += (tokens @ root).abs().sum(1)
+        torch.testing.assert_close(maps[layers[name]].double(), expected.view(2, 2), rtol=1e-3, atol=1e-3)
+
+
+def test_layers_that_see_the_image_as_a_whole_are_left_out():
+    network, x = build("mlp", 3, seed=0, width=0.01, image_size=8), torch.randn(1, 3, 8, 8)
+    assert saliency(network, x, nfm(network)) == {}
+    assert saliency_maps(x[0].movedim(0, -1).numpy(), {"NFM": {}}).texts

@@ -220,7 +220,7 @@ def _draw_rates(axes: Axes, runs: pd.DataFrame, colour: str, label: str) -> None
 
 @figure
 def activations(table: pd.DataFrame) -> Figure:
-    """Draw the standard deviation of each convolution's outputs in initial networks, from the first layer to the last.
+    """Draw the standard deviation of each layer's outputs in initial networks, from the first layer to the last.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def activations(table: pd.DataFrame) -> Figure:
             axes.yaxis.set_major_formatter("{x:g}")
             axes.axhline(1, color="black", linewidth=0.6, zorder=1)
             axes.set_title(dataset)
-            axes.set_xlabel("convolution")
+            axes.set_xlabel("layer")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0].set_ylabel("standard deviation of outputs\nbefore training")
         handles = panels[0].lines[: len(initializers)]

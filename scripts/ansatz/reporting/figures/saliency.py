@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ansatz.files.learned import LearnedFeatures
-from ansatz.reporting.figures.style import FRAMED, PICTURES, TINY, evenly_spaced
+from ansatz.reporting.figures.style import FRAMED, PICTURES, TINY, evenly_spaced, placeholder
 
 LAYERS = 16  # at most, of a network
 TEXT_WIDTH = 6.9  # inches, both columns of a page
@@ -29,6 +29,8 @@ def saliency_maps(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]
         `LAYERS` layers, evenly spaced ones are drawn. The colours of a map range from its 1st to its 99th percentile.
     """
     layers = list(next(iter(rows.values())))
+    if not layers:
+        return placeholder("the layers of this network see the image as a whole")
     shown = [layers[i] for i in evenly_spaced(len(layers), LAYERS)]
     # All lengths are in inches, so that squares fill the width of a page; a layout engine would leave gaps.
     step = min(0.9, (TEXT_WIDTH - MARGIN) / (len(rows) + len(shown)))  # from one panel to the next

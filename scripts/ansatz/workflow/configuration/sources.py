@@ -115,7 +115,7 @@ class Checkpoint(OwnWeights):
 
 
 class CheckpointSource(OwnWeights):
-    """A network with the user's own weights, or its convolutions alone, which have an NFM and no AGOP."""
+    """A network with the user's own weights, or those of its layers alone, which have an NFM and no AGOP."""
 
     classes: Count | None = Field(
         None,
