@@ -26,7 +26,7 @@ def test_captions_are_whole_sentences(path):
     ("figure", "beginning"),
     [
         ("differences", "Mean difference of the best validation accuracy to the baseline"),
-        ("activations", "How strongly the convolutions of each network respond"),
+        ("activations", "How strongly the layers of each network respond"),
         ("speed", "How fast networks learn"),
         ("transfer", "What initializers gain that draw from several sources"),
         ("learning_rates", "Best validation accuracy over learning rates"),

@@ -41,6 +41,22 @@ def test_a_panel_for_each_dataset_and_a_style_for_each_initializer(tidy, name):
     assert [text.get_text() for text in figure.legends[0].texts] == ["nfm", "kaiming_uniform", "mine"]
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_many_initializers_have_a_panel_each_before_the_others_in_grey(tidy, name):
+    names = [f"i{number}" for number in range(9)]
+    many = pd.concat([tidy[tidy.initializer == "nfm"].assign(initializer=each) for each in names], ignore_index=True)
+    many.loc[many.initializer == "i3", "validation_accuracy"] = 0.9
+    figure = figure_of(name)(many)
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title() for axes in panels] == names * 2  # datasets
+    assert all(len(axes.lines) >= 2 * 9 for axes in panels)
+    own = [line for line in panels[3].lines if line.get_linewidth() > 1]
+    assert {to_hex(line.get_color()) for line in own} == {styles(names)["i3"].colour}
+    if name == "accuracy":
+        assert own[1].get_ydata() == pytest.approx([0.9] * 3)
+        assert panels[0].yaxis.get_major_formatter()(0.5, 0).startswith("50")
+
+
 def test_curves_are_means_over_seeds_with_a_band(tidy):
     axes = accuracy(tidy).axes[2]
     line = next(line for line in axes.lines if line.get_label() == "nfm")

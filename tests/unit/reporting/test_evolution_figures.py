@@ -53,11 +53,15 @@ def test_a_snapshot_within_the_first_epoch_is_called_by_its_step(early):
     assert [axes.get_title() for axes in figures.nfm(early).axes[:3]] == ["before", "step 5", "epoch 1"]
 
 
-def test_a_legend_of_many_layers_names_a_few_of_them(evolution):
+def test_many_layers_are_rows_of_maps(evolution, early):
     figure = figures.correlation(evolution)
-    names = [text.get_text() for text in figure.legends[0].texts]
-    assert (names[0], names[-1], len(names)) == ("features.0", "features.19", figures.ENTRIES)
-    assert len(figure.axes[0].lines) == 20
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(evolution.layers)
+    for axes, pair in zip(figure.axes, PAIRS, strict=False):
+        rows = [layer.correlations[pair] for layer in evolution.layers.values()]
+        np.testing.assert_array_equal(axes.images[0].get_array(), rows)
+    few = figures.correlation(early)
+    assert [text.get_text() for text in few.legends[0].texts] == ["features.0", "features.1", "features.2"]
+    assert len(few.axes[0].lines) == 3
 
 
 @pytest.mark.parametrize("name", figures_of(figures.__name__))

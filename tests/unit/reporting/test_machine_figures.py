@@ -47,8 +47,17 @@ def test_accuracy_against_noise_is_a_line_for_each_machine():
     assert titles(figure) == ["CNTK", "ConvRFM", "Deep ConvRFM"]
     assert axes.yaxis.get_major_formatter()(0.75, 0) == "75"
     for line, accuracy in zip(axes.containers, (0.7, 0.8, 0.85), strict=True):  # a deep machine with all its layers
-        assert line.lines[0].get_xdata().tolist() == [0.5, 2]
+        assert line.lines[0].get_xdata() == pytest.approx([0.5, 2], abs=0.3)
         assert line.lines[0].get_ydata() == pytest.approx([accuracy + 0.01, accuracy - 0.09])
+
+    places = [line.lines[0].get_xdata()[0] for line in axes.containers]
+    assert len(set(places)) == len(places), "error bars do not hide each other"
+
+
+def test_accuracies_at_one_level_of_noise_are_bars():
+    (axes,) = figures.noise(tidy(noise=(2.0,)), MACHINES).axes
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([0.71, 0.81, 0.86])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["2"]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])

@@ -7,12 +7,16 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ansatz.errors import UserError
 from ansatz.reporting.figures.catalogue import figure, figures_of
-from ansatz.reporting.figures.palette import Style, styles
-from ansatz.reporting.figures.style import BAND, LEGEND, PANEL, STYLE
+from ansatz.reporting.figures.palette import CHARCOAL, SILVER, Style, styles
+from ansatz.reporting.figures.style import BAND, LEGEND, PANEL, STYLE, TINY
+
+TOGETHER = 8  # initializers, at most, that are drawn in one panel
+MULTIPLES = 6  # panels in a row, where each has its own
 
 
 def figure_of(name: str) -> Callable[[pd.DataFrame], Figure]:
@@ -90,8 +94,16 @@ def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
         As ``tidy.csv``; epochs that diverged are left out.
     rows : mapping of str to str
         Column -> label; each is a row of panels.
+
+    Returns
+    -------
+    Figure
+        Of more than `TOGETHER` initializers, a panel for each, with all others in grey: the first column dashed, the
+        second one with a line.
     """
     datasets, initializers = list(tidy.dataset.unique()), list(tidy.initializer.unique())
+    if len(initializers) > TOGETHER:
+        return _draw_multiples(tidy[tidy.status == "ok"], rows)
     style_of = styles(initializers)
     size = (PANEL[0] * len(datasets) + LEGEND, PANEL[1] * len(rows))
     with mpl.rc_context(STYLE):
@@ -110,6 +122,39 @@ def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
         labels = [name for name in initializers if name in lines]
         handles = [lines[name] for name in labels]
         figure.legend(handles, labels, loc="outside right upper", handlelength=2.6, title=BAND)
+    return figure
+
+
+def _draw_multiples(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
+    """Draw a panel for each dataset and initializer."""
+    datasets, initializers = list(tidy.dataset.unique()), list(tidy.initializer.unique())
+    style_of, lines = styles(initializers), dict(zip(rows, ("--", "-"), strict=True))
+    columns = min(len(initializers), MULTIPLES)
+    count = -(-len(initializers) // columns)  # of rows for each dataset
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(1.25 * columns + 0.5, 1.1 * count * len(datasets) + 0.5), layout="constrained")
+        blocks = figure.subfigures(len(datasets), 1, squeeze=False).flatten()
+        for block, dataset in zip(blocks, datasets, strict=True):
+            means = tidy[tidy.dataset == dataset].groupby(["initializer", "epoch"], sort=False)[list(rows)].mean()
+            grid = block.subplots(count, columns, sharex=True, sharey=True, squeeze=False).flatten()
+            for axes, initializer in zip(grid, initializers, strict=False):
+                for other in initializers:
+                    is_own = other == initializer
+                    for column, line in lines.items() if other in means.index else ():
+                        colour = style_of[other].colour if is_own else SILVER
+                        weight = {"linewidth": 1.1 if is_own else 0.4, "zorder": 3 if is_own else 1}
+                        axes.plot(means.loc[other][column], line, color=colour, label=rows[column], **weight)
+                axes.set_title(initializer, fontsize=TINY)
+                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.tick_params(labelsize=TINY)
+            for axes in grid[len(initializers) :]:
+                axes.set_visible(False)
+            for axes in grid[max(0, len(initializers) - columns) : len(initializers)]:
+                axes.tick_params(labelbottom=True)  # also where the panel below is not there
+            block.suptitle(dataset, fontsize=STYLE["axes.titlesize"])
+            block.supxlabel("epoch", fontsize=TINY)
+        handles = [Line2D([], [], **Style(CHARCOAL, line).line) for line in lines.values()]
+        figure.legend(handles, rows.values(), loc="outside lower center", ncols=len(rows), fontsize=TINY)
     return figure
 
 

@@ -12,7 +12,7 @@ from ansatz.files.evolution import Evolution
 from ansatz.reporting.evolution import PAIRS
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import BLUE, VERMILION, Style
-from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, evenly_spaced
+from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, TINY, evenly_spaced
 
 SNAPSHOTS = 8  # at most, from the first to the last
 FILTERS = 8  # at most, of a layer
@@ -43,7 +43,12 @@ def curves(evolution: Evolution) -> Figure:
 
 @figure
 def correlation(evolution: Evolution) -> Figure:
-    """Draw how the feature matrices of each layer correlate with the final ones, and with each other."""
+    """Draw how the feature matrices of each layer correlate with the final ones, and with each other.
+
+    There is a line for each layer; of more than `ENTRIES` layers, a row of a map, from the first layer to the last.
+    """
+    if len(evolution.layers) > ENTRIES:
+        return _correlation_maps(evolution)
     epochs = evolution.curves["epoch"]
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(evolution.layers)))
     with mpl.rc_context(STYLE):
@@ -55,8 +60,24 @@ def correlation(evolution: Evolution) -> Figure:
             axes.set_title(title)
             _set_epochs(axes)
         panels[0].set_ylabel("correlation")
-        lines = [axes.lines[i] for i in evenly_spaced(len(axes.lines), ENTRIES)]
-        figure.legend(lines, [str(line.get_label()) for line in lines], loc="outside right upper")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def _correlation_maps(evolution: Evolution) -> Figure:
+    epochs, names = evolution.curves["epoch"], list(evolution.layers)
+    ticks = evenly_spaced(len(epochs), ENTRIES)
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure = Figure(figsize=(1.6 * len(PAIRS) + 1.9, 0.11 * len(names) + 0.8), layout="constrained")
+        panels = figure.subplots(1, len(PAIRS), sharey=True)
+        for axes, (pair, title) in zip(panels, PAIRS.items(), strict=True):
+            rows = np.array([layer.correlations[pair] for layer in evolution.layers.values()])  # (layers, snapshots)
+            image = axes.imshow(rows, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+            axes.set_xticks(ticks, [f"{epochs[i]:.2g}" for i in ticks], fontsize=TINY)
+        panels[0].set_yticks(range(len(names)), names, fontsize=TINY)
+        figure.colorbar(image, ax=panels, label="correlation", ticks=[-1, 0, 1])
     return figure
 
 

@@ -1,6 +1,7 @@
 """Scores of kernel machines: accuracy against noise, and improvement over the baseline."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from ansatz.reporting.figures.palette import Style, styles
 from ansatz.reporting.figures.style import LEGEND, PANEL, STYLE, TINY, placeholder
 from ansatz.reporting.machines import TASK, Machine, baseline_of, present, summarize
 
+DODGE = 0.3  # of the distance between levels of noise, over which error bars are spread
 LEVELS = 6  # of noise, at most, that have ticks
 PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.3g}")
 POINTS = FuncFormatter(lambda share, _: f"{100 * share:+.3g}".replace("-", "−") if share else "0")
@@ -24,7 +26,7 @@ Draw = Callable[[Axes, pd.DataFrame, Machines, Styles], None]
 
 @figure
 def noise(tidy: pd.DataFrame, machines: Machines) -> Figure:
-    """Draw test accuracy against the level of noise; bars are one standard deviation over seeds.
+    """Draw test accuracy against the level of noise; error bars are one standard deviation over seeds.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def noise(tidy: pd.DataFrame, machines: Machines) -> Figure:
     Returns
     -------
     Figure
-        A panel for each (experiment, dataset), a line for each machine.
+        A panel for each (experiment, dataset), a line for each machine; where there is one level of noise, a bar.
     """
     summary = _with_all_layers(summarize(tidy, machines))
     return _draw_panels(summary, machines, _draw_noise, "noise", "test accuracy, percent", PERCENT)
@@ -106,20 +108,35 @@ def _draw_panels(summary: pd.DataFrame, machines: Machines, draw: Draw, x: str, 
 
 
 def _draw_noise(axes: Axes, summary: pd.DataFrame, machines: Machines, style_of: Styles) -> None:
-    for label, machine in machines.items():
+    levels, drawn = sorted(summary.noise.unique()), present(machines, summary.machine)
+    if len(levels) == 1:
+        _draw_accuracies(axes, summary, drawn, style_of)
+        return
+    step = DODGE * min(b - a for a, b in pairwise(levels)) / len(drawn)  # so that error bars stand side by side
+    for number, (label, machine) in enumerate(drawn.items()):
         scores = summary[summary.machine == label].sort_values("noise")
-        if scores.empty:
-            continue
         axes.errorbar(
-            scores.noise,
+            scores.noise + step * (number - (len(drawn) - 1) / 2),
             scores.accuracy,
             yerr=scores.accuracy_std.fillna(0),
             **style_of[label].marked,
             elinewidth=0.8,
             label=machine.title,
         )
-    axes.xaxis.set_major_locator(FixedLocator(sorted(summary.noise.unique()), nbins=LEVELS))
+    axes.xaxis.set_major_locator(FixedLocator(levels, nbins=LEVELS))
     axes.xaxis.set_major_formatter("{x:g}")
+
+
+def _draw_accuracies(axes: Axes, summary: pd.DataFrame, drawn: Machines, style_of: Styles) -> None:
+    """Draw the accuracies at one level of noise, from a tenth below the lowest on."""
+    scores = summary.set_index("machine").loc[list(drawn)]
+    spread = scores.accuracy_std.fillna(0)
+    for place, (label, machine) in enumerate(drawn.items()):
+        style, accuracy = style_of[label], scores.accuracy[label]
+        axes.bar(place, accuracy, 0.8, color=style.colour, hatch=style.hatch, edgecolor="white", label=machine.title)
+        axes.errorbar(place, accuracy, yerr=spread[label], fmt="none", ecolor="black", elinewidth=0.8)
+    axes.set_ylim(max(0, (scores.accuracy - spread).min() - 0.1), None)
+    axes.set_xticks([(len(drawn) - 1) / 2], [f"{summary.noise.iloc[0]:g}"])
 
 
 def _draw_bars(axes: Axes, summary: pd.DataFrame, machines: Machines, style_of: Styles) -> None:

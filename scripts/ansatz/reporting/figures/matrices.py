@@ -50,7 +50,7 @@ def patches(vectors: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray] 
     count = max(map(len, vectors.values()))
     with mpl.rc_context(FRAMED):
         labels, side = 0.3 + 0.07 * max(map(len, vectors)), PATCH + (0.12 if shares else 0)  # inches
-        figure = Figure(figsize=(side * count + labels, side * len(vectors) + 0.3), layout="constrained")
+        figure = Figure(figsize=(side * count + labels, side * len(vectors) + 0.45), layout="constrained")
         panels = figure.subplots(len(vectors), count, squeeze=False)
         for row, (label, patches) in zip(panels, vectors.items(), strict=True):
             row[0].set_ylabel(label, rotation=0, ha="right", va="center")
@@ -63,6 +63,7 @@ def patches(vectors: Mapping[str, np.ndarray], shares: Mapping[str, np.ndarray] 
                 axes.set_visible(False)
         for number, axes in enumerate(panels[0], start=1):
             axes.set_title(str(number))
+        figure.suptitle("eigenvector" + (" and the share of its eigenvalue" if shares else ""), fontsize=TINY)
     return figure
 
 
