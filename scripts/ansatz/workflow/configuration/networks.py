@@ -64,8 +64,8 @@ class NetworkConfig(Section):
     layers: Annotated[list[Text], Field(min_length=1), DISTINCT] | None = Field(
         None,
         description="The linear maps that are initialized and whose feature matrices are looked at, as patterns of "
-        "names: `[features.*, classifier.0]`. null is the convolutions; in a network with an `nn.MultiheadAttention`, or "
-        "without convolutions, all linear maps but the last.",
+        "names: `[features.*, classifier.0]`. null is the convolutions; in a network with an `nn.MultiheadAttention`, "
+        "or without convolutions, all linear maps but the last.",
     )
 
     @model_validator(mode="after")
