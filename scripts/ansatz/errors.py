@@ -8,6 +8,13 @@ class UserError(ValueError):
     """A user's mistake or a fault of the machine: one line with the name, the value, and what would be right."""
 
 
+def listed(names: Iterable[str], separator: str = ", ", most: int = 20) -> str:
+    """Return names as a line shows them: the first of them, if there are many."""
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return separator.join(names[:most]) + rest
+
+
 def nearest(name: object, names: Iterable[str]) -> str | None:
     """Return the name nearest to another, if any is near; case does not matter."""
     lower = {other.lower(): other for other in names}

@@ -330,6 +330,24 @@ MISTAKES = {
         study(network={"name": "vgg11", "image_size": 32, "layers": []}),
         "config.initialization.network.layers: [] is empty; name at least one",
     ),
+    "images of another size than torchvision's transformer takes": (
+        study(network={"name": "vit_b_32", "image_size": 256}),
+        "config.initialization.network.image_size: 256 does not fit vit_b_32, which takes 224",
+    ),
+    "patches that vary and do not fill the images": (
+        {
+            "ansatz": {
+                "trained": {
+                    "a": {
+                        "datasets": ["digits"],
+                        "network": {"name": "vit", "image_size": 28},
+                        "vary": {"patch_size": [4, 5]},
+                    }
+                }
+            }
+        },
+        "config.ansatz.trained.a.vary.patch_size.1: network.patch_size: 5 px do not divide images of 28 px",
+    ),
     "patches that do not fill the images": (
         study(network={"name": "vit", "image_size": 28, "patch_size": 5}),
         "config.initialization.network.patch_size: 5 px do not divide images of 28 px",

@@ -26,7 +26,7 @@ from torch import nn
 
 from ansatz.data.batches import Images
 from ansatz.devices import PRECISIONS
-from ansatz.errors import UserError
+from ansatz.errors import UserError, listed
 from ansatz.features.gradients import gradients_of
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.networks.evaluation import activation_bytes, frozen, has_values, is_finite
@@ -92,7 +92,7 @@ def agop(
     dict of str to FeatureMatrix
         By layer, factors (groups, rows of each group, inputs) of the network's type, at least float32. They are zero
         at layers where no gradient arrives, which the log names: those that do not run, that run without gradients, or
-        whose outputs the network cuts from its graph.
+        whose outputs the network cuts from its graph; and where all gradients are zero, as below a head of zeros.
 
     Raises
     ------
@@ -125,8 +125,11 @@ def agop(
         for name, moment in moments.items():
             if not is_finite(moment):
                 raise UserError(f"AGOP: the gradients at layer {name} are not finite; has the network diverged?")
-        if unreached := gradients.unreached():
-            LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", ", ".join(unreached))
+        unreached = gradients.unreached()
+        if unreached:
+            LOG.warning("AGOP: no gradient arrives at %s, whose AGOP is zero", listed(unreached))
+        if zero := [name for name, moment in moments.items() if name not in unreached and not moment.any()]:
+            LOG.warning("AGOP: all gradients are zero at %s; is the last layer zero?", listed(zero))
         counts = gradients.positions if positions == "mean" else dict.fromkeys(gradients.maps, images)
         return {
             name: _agop_matrix(each, gradients.weights[name], moments[name], max(1, counts[name]), probes)

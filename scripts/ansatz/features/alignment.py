@@ -7,25 +7,32 @@ from typing import Any
 
 import torch
 
+from ansatz.errors import UserError
 from ansatz.features.matrix import FeatureMatrix, Shape, shape_text
 from ansatz.files.features import OF_SOURCES
 from ansatz.files.tables import COMPARED, POWERS
-from ansatz.networks.maps import PROJECTIONS
 
 
 def cosine(a: FeatureMatrix, b: FeatureMatrix) -> float:
     """Return the cosine of two feature matrices as vectors of their entries; computed from the factors.
 
     ``<A, B> = |F_A F_B.T|²``, summed over groups. NaN if one of the matrices is zero.
+
+    Raises
+    ------
+    UserError
+        If they are over different patches, or of different numbers of groups.
     """
+    _check_comparable(a, b)
     return _normalized(_inner(a, b), _inner(a, a), _inner(b, b))
 
 
 def correlation(a: FeatureMatrix, b: FeatureMatrix) -> float:
     """Return the Pearson correlation of two feature matrices over their entries; computed from the factors.
 
-    NaN if all entries of one of the matrices are equal, up to rounding.
+    NaN if all entries of one of the matrices are equal, up to rounding. Errors are those of `cosine`.
     """
+    _check_comparable(a, b)
     return _normalized(_centred(a, b), *(_spread(matrix) for matrix in (a, b)))
 
 
@@ -54,7 +61,8 @@ def compare(
     rows = []
     for layer in trained["nfm"]:
         rows.append(_compared(layer, _side(initial, layer), _side(trained, layer)))
-        heads = len(trained["nfm"][layer].factor) if layer.rpartition(".")[2] in PROJECTIONS else 1
+        nfm = trained["nfm"][layer]  # of heads, where it is over tokens; groups of convolutions are over patches
+        heads = len(nfm.factor) if len(nfm.shape) == 1 else 1
         for head in range(heads) if heads > 1 else ():
             own = _compared(layer, *(_side(matrices, layer, head) for matrices in (initial, trained)))
             rows.append(own | {"head": head + 1})
@@ -146,6 +154,12 @@ def compare_sources(
                 for (layer, a), b in zip(pair[0].items(), pair[1].values(), strict=True):
                     row = {"source": source, "other": other, "kind": kind, "layer": layer}
                     yield row | {"correlation": correlation(a, b)}
+
+
+def _check_comparable(a: FeatureMatrix, b: FeatureMatrix) -> None:
+    if a.factor.shape[::2] != b.factor.shape[::2]:
+        first, second = (f"{len(each.factor)} over {shape_text(each.shape)}" for each in (a, b))
+        raise UserError(f"feature matrices: {first} cannot be compared with {second}")
 
 
 def _geometry(matrices: Mapping[str, FeatureMatrix]) -> list[tuple[int, Shape]]:

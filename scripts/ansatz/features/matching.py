@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ansatz.errors import UserError
+from ansatz.errors import UserError, listed
 from ansatz.features.matrix import Shape, shape_text
 from ansatz.features.resizing import fits
 from ansatz.seeds import derive_seed
@@ -64,9 +64,10 @@ def match(
             continue
         if len(candidates) != 1:
             if candidates:
-                problem = f"could take {' or '.join(candidates)}: choose one in layers"
+                problem = f"could take {listed(candidates, ' or ')}: choose one in layers"
             else:
-                problem = "has no counterpart" + (" (resize lets shapes differ)" if resize == "none" else "")
+                can_resize = resize == "none" and len(network[layer]) == 3  # tokens have no rows and columns
+                problem = "has no counterpart" + (" (resize lets shapes differ)" if can_resize else "")
             raise UserError(f"source: layer {layer} with patches {shape_text(network[layer])} {problem}; {both}")
         matched[layer] = Match(candidates[0], "shape")
     return {layer: matched[layer] for layer in network}
@@ -80,8 +81,10 @@ def to_markdown(network: Mapping[str, Shape], source: Mapping[str, Shape], match
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) -> dict[str, str]:
-    """Match each layer of a network with another layer of the source, whose patches have the same shape.
+def shuffle(
+    matched: Mapping[str, str], source: Mapping[str, Shape], groups: Mapping[str, int], seed: int
+) -> dict[str, str]:
+    """Match each layer of a network with another layer of the source, with as many groups and patches of that shape.
 
     Parameters
     ----------
@@ -89,18 +92,21 @@ def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) 
         Layer -> layer of the source, as `match` finds it.
     source : mapping of str to tuple
         The patch shape of each layer of the source.
+    groups : mapping of str to int
+        Its groups or heads.
     seed : int
 
     Returns
     -------
     dict of str to str
-        Each layer of the source is replaced by the next one of its shape, in a circle that the seed draws. A layer that
-        is the only one of its shape stays, which is logged.
+        Each layer of the source is replaced by the next one of its kind, in a circle that the seed draws. A layer that
+        is the only one of its kind stays, which is logged.
     """
     rng = np.random.default_rng(derive_seed(seed, "shuffle"))
     following: dict[str, str] = {}
-    for shape in dict.fromkeys(source.values()):
-        circle = rng.permutation([layer for layer in source if source[layer] == shape]).tolist()
+    kinds = {layer: (groups[layer], shape) for layer, shape in source.items()}
+    for kind in dict.fromkeys(kinds.values()):
+        circle = rng.permutation([layer for layer in source if kinds[layer] == kind]).tolist()
         following |= dict(zip(circle, circle[1:] + circle[:1], strict=True))
     for layer in (layer for layer in matched.values() if following[layer] == layer):
         LOG.info("%s keeps its own feature matrix: no other layer has patches of %s", layer, shape_text(source[layer]))
@@ -108,4 +114,4 @@ def shuffle(matched: Mapping[str, str], source: Mapping[str, Shape], seed: int) 
 
 
 def _listed(shapes: Mapping[str, Shape]) -> str:
-    return ", ".join(f"{layer} {shape_text(shape)}" for layer, shape in shapes.items())
+    return listed(f"{layer} {shape_text(shape)}" for layer, shape in shapes.items())

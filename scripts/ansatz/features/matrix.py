@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from ansatz.networks.evaluation import evaluating
+from ansatz.errors import UserError
+from ansatz.networks.evaluation import evaluating, has_values
 from ansatz.networks.maps import Selection, linear_maps
 
 ROUNDING = 1e-12  # of the largest eigenvalue: singular values are known to a millionth of the largest
@@ -127,6 +128,9 @@ def nfm(network: nn.Module, layers: Selection | None = None) -> dict[str, Featur
     """
     with evaluating(network):
         maps = linear_maps(network, layers)
+        for name, each in maps.items():
+            if not has_values(each.source):
+                raise UserError(f"NFM: {name} has no values yet; run the network on one batch, or load its weights")
         return {name: FeatureMatrix(each.grouped(each.source), each.shape) for name, each in maps.items()}
 
 

@@ -52,7 +52,7 @@ def xavier_uniform(weight: torch.Tensor, generator: torch.Generator, *, gain: An
     Parameters
     ----------
     gain : float
-        Factor of the standard deviation; √2 by default, and 1 in torchvision's transformers.
+        Factor of the standard deviation; √2 by default, and 1 in the MLPs of torchvision's transformers.
     """
     nn.init.xavier_uniform_(weight, gain=gain, generator=generator)
 

@@ -14,7 +14,7 @@ from ansatz.features.matching import match, shuffle
 from ansatz.features.matrix import FeatureMatrix
 from ansatz.features.resizing import resized
 from ansatz.initializers.role import Role
-from ansatz.initializers.scaling import as_covariance
+from ansatz.initializers.scaling import COVARIANCE_SCALINGS
 from ansatz.initializers.unit_variance import unit_variance_
 from ansatz.networks.maps import LinearMap, studied_maps
 from ansatz.registry import Registered, find
@@ -129,16 +129,25 @@ def _covariances(
     matched = {layer: chosen.layer for layer, chosen in match(patches, shapes, layers, resize).items()}
     covariances = {}
     if initializer.declared["shuffled"]:
-        matched = shuffle(matched, shapes, seed)
+        groups = {layer: len(matrix.factor) for layer, matrix in by_layer.items()}
+        matched = shuffle(matched, shapes, groups, seed)
     for layer, source_layer in matched.items():
-        matrix = by_layer[source_layer]
+        matrix, heads = by_layer[source_layer], maps[layer].groups
+        if not bool(matrix.trace().isfinite().all()):
+            raise UserError(f"source: the {kind} of layer {source_layer} is not finite; has the network diverged?")
         if not bool((matrix.trace() > 0).all()):
             raise UserError(f"source: the {kind} of layer {source_layer} is zero; filters cannot be drawn from it")
+        if maps[layer].part and len(matrix.factor) not in (1, heads):
+            differ = f"{source_layer} has {len(matrix.factor)} heads, but {layer} has {heads}"
+            raise UserError(f"source: {differ}; each draws from one of its own")
         if not initializer.declared["scale"] and matrix.shape[0] != patches[layer][0]:
             raise UserError(f"initializer: {initializer.name} takes filters, which resize: channels cannot make")
+        filters = matrix.factor.shape[1]  # before it is resized
         matrix = resized(matrix, patches[layer])
         scale, fan_in = initializer.declared["scale"], math.prod(patches[layer])
-        if scale:
-            matrix = as_covariance(matrix, scaling, kind=kind, scale=scale, fan_in=fan_in)
+        if scale == "source":
+            matrix = matrix.scaled(1 / filters)  # of which an NFM is the sum
+        elif scale:
+            matrix = COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)
         covariances[layer] = matrix
     return covariances

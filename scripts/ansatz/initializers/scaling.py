@@ -34,24 +34,3 @@ def released_scaling(matrix: FeatureMatrix, *, kind: str, scale: str, fan_in: in
 
 
 COVARIANCE_SCALINGS = {"trace": trace_scaling, "released": released_scaling}
-
-
-def as_covariance(matrix: FeatureMatrix, scaling: str, *, kind: str, scale: str, fan_in: int) -> FeatureMatrix:
-    """Scale a feature matrix to be the covariance of filters.
-
-    Parameters
-    ----------
-    matrix : FeatureMatrix
-    scaling : str
-        One of `COVARIANCE_SCALINGS`.
-    kind : str
-        ``nfm``, ``agop`` or ``centred_nfm``.
-    scale : str
-        ``unit`` or ``kaiming``, in that scaling; ``source`` is the mean over the source's filters in any: an NFM is
-        their sum.
-    fan_in : int
-        The number of entries of a patch.
-    """
-    if scale == "source":
-        return matrix.scaled(1 / matrix.factor.shape[1])
-    return COVARIANCE_SCALINGS[scaling](matrix, kind=kind, scale=scale, fan_in=fan_in)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ansatz.errors import UserError, suggesting
 from ansatz.networks.evaluation import smallest_side
-from ansatz.networks.maps import Selection, studied_maps
+from ansatz.networks.maps import Selection, linear_maps, studied_maps
 from ansatz.registry import TIMM, definitions, find
 from ansatz.seeds import derive_seed
 
@@ -79,10 +79,21 @@ def smallest_image(name: str, **options: Any) -> int | None:
         return smallest_side(_construct(name, 2, **options).eval(), options.get("in_channels", 3))
 
 
+def only_image(name: str, **options: Any) -> int | None:
+    """Return the side of the only images that a network takes, if it says so: its attribute `image_size`.
+
+    Parameters and errors are those of `layer_names`.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        only = getattr(_construct(name, 2, **options), "image_size", None)
+    return only if isinstance(only, int) else None
+
+
 def _construct(name: str, classes: int, *, layers: Selection | None = None, **options: Any) -> nn.Module:
     network = _named(name, classes, **options)
     if layers is not None:
-        setattr(network, "studied", layers)  # noqa: B010  nn.Module declares attributes to be tensors, for mypy
+        studied = list(linear_maps(network, layers))
+        setattr(network, "studied", studied)  # noqa: B010  nn.Module declares attributes to be tensors, for mypy
     return network
 
 

@@ -1,6 +1,6 @@
 """The linear maps of a network: convolutions, linear layers, and the queries, keys and values of attention heads."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -9,9 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ansatz.errors import UserError
+from ansatz.errors import UserError, listed
 
-Selection = Sequence[type[nn.Module] | str]  # of maps: types of their modules, and patterns of their names
+Selection = (
+    Sequence[type[nn.Module] | str] | type[nn.Module] | str
+)  # of maps: types of their modules, and patterns of their names
 CONVOLUTIONS: Selection = (nn.Conv2d,)
 PROJECTIONS = "qkv"  # of an attention, in the order in which `in_proj_weight` holds them
 
@@ -113,16 +115,18 @@ class LinearMap:
 def studied_maps(network: nn.Module) -> dict[str, LinearMap]:
     """Return the maps that experiments are about, by name, in the network's order.
 
-    They are those that the network's attribute `studied` selects, as for `linear_maps`, if it has one. Otherwise they
-    are the convolutions in two dimensions; or, in a network with a ``nn.MultiheadAttention`` or without such
-    convolutions, all maps but the last, the head: as logits are its outputs, its AGOP is its NFM whatever was learned.
+    They are those that the network's attribute `studied` selects, as `layers` does for `linear_maps`, if it has one.
+    Otherwise they are the convolutions in two dimensions; or, where there is at most one, as for the patches of a
+    transformer or a mixer, or a ``nn.MultiheadAttention``, all maps but the last, the head: as logits are its outputs,
+    its AGOP is its NFM whatever was learned.
     """
+    maps = linear_maps(network)
     if (selected := getattr(network, "studied", None)) is not None:
-        return linear_maps(network, selected)
-    convolutions, every = linear_maps(network, CONVOLUTIONS), linear_maps(network)
-    if convolutions and not any(each.part for each in every.values()):
+        return _selected(maps, selected, "network: studied")
+    convolutions = {name: each for name, each in maps.items() if isinstance(each.module, nn.Conv2d)}
+    if len(convolutions) > 1 and not any(each.part for each in maps.values()):
         return convolutions
-    return dict(list(every.items())[:-1])
+    return dict(list(maps.items())[:-1]) or convolutions
 
 
 def linear_maps(network: nn.Module, layers: Selection | None = None) -> dict[str, LinearMap]:
@@ -131,7 +135,7 @@ def linear_maps(network: nn.Module, layers: Selection | None = None) -> dict[str
     Parameters
     ----------
     network : nn.Module
-    layers : sequence of type or str, optional
+    layers : type, str, or sequence of them, optional
         Which of them: types of modules, such as ``nn.Linear``, and patterns of names, such as ``blocks.*.attention.q``;
         by default all.
 
@@ -145,20 +149,30 @@ def linear_maps(network: nn.Module, layers: Selection | None = None) -> dict[str
     Raises
     ------
     UserError
-        If a pattern fits no name.
+        If a type or a pattern fits none of them, or is neither.
     """
-    maps, layers = dict(_maps_of(network)), [layers] if isinstance(layers, str) else layers
-    for pattern in layers or ():
-        if isinstance(pattern, str) and not any(fnmatchcase(name, pattern) for name in maps):
-            raise UserError(f"layers: {pattern!r} fits none of {', '.join(maps)}")
-    return {name: each for name, each in maps.items() if layers is None or _is_selected(name, each, layers)}
+    maps = dict(_maps_of(network))
+    return maps if layers is None else _selected(maps, layers, "layers")
 
 
-def _is_selected(name: str, each: LinearMap, layers: Iterable[type[nn.Module] | str]) -> bool:
-    return any(
-        fnmatchcase(name, selected) if isinstance(selected, str) else isinstance(each.module, selected)
-        for selected in layers
-    )
+def _selected(maps: Mapping[str, LinearMap], layers: Any, key: str) -> dict[str, LinearMap]:
+    """Return the maps that a selection fits; errors name the key that holds it."""
+    selection = [layers] if isinstance(layers, str | type) else layers
+    if not isinstance(selection, list | tuple) or not selection:
+        raise UserError(f"{key}: {layers!r} selects nothing; give types of modules or patterns of names")
+    names: set[str] = set()
+    for each in selection:
+        if isinstance(each, str):
+            fitting = [name for name in maps if fnmatchcase(name, each)]
+        elif isinstance(each, type):
+            fitting = [name for name, own in maps.items() if isinstance(own.module, each)]
+        else:
+            raise UserError(f"{key}: {each!r} is neither a type of modules nor a pattern of names")
+        if not fitting:
+            shown = repr(each) if isinstance(each, str) else each.__name__
+            raise UserError(f"{key}: {shown} fits none of {listed(maps)}")
+        names.update(fitting)
+    return {name: own for name, own in maps.items() if name in names}
 
 
 def _maps_of(network: nn.Module) -> Iterator[tuple[str, LinearMap]]:

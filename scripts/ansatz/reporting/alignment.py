@@ -1,14 +1,13 @@
 """Summaries and tables of the ansatz: how NFM and AGOP align."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 
 import pandas as pd
 
 from ansatz.files.tables import POWERS
-from ansatz.reporting.formatting import mean_and_spread, or_dash
+from ansatz.reporting.formatting import BLOCK, mean_and_spread, or_dash
 
 PAIRS = {
     "nfm_agop": "NFM – AGOP",
@@ -23,7 +22,6 @@ CONTROLS = {
     "nfm_fact": "FACT",
 }  # further pairs
 POWER = "power_"  # what the columns begin with that compare NFM with powers of AGOP
-BLOCK = re.compile(r"^.*?(\d+)\.(.+)$")  # the name of a layer: its block's number, and what it is in the block
 MEASURES = ("correlation_", "cosine_")  # what the columns that compare a pair begin with
 
 
@@ -85,10 +83,13 @@ def by_kind(tidy: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each (experiment, variant, kind): ``layers`` and the mean of each correlation and cosine over
-        blocks, datasets and seeds, with the standard deviation in a column that ends in ``_std``.
+        One row for each (experiment, variant, kind) of the networks that have heads: ``layers`` and the mean of each
+        correlation and cosine over blocks, datasets and seeds, with the standard deviation in a column that ends in
+        ``_std``.
     """
-    table = _with_kind(tidy[tidy["head"].isna()])
+    keys = pd.MultiIndex.from_frame(tidy[["experiment", "variant"]])
+    with_heads = keys.isin(keys[tidy["head"].notna()])
+    table = _with_kind(tidy[tidy["head"].isna() & with_heads])
     measured = [name for name in table if name.startswith(MEASURES)]
     groups = table.groupby(["experiment", "variant", "kind"], sort=False)
     summary = groups[measured].mean().join(groups[measured].std(ddof=1).add_suffix("_std"))
@@ -190,6 +191,8 @@ def _cells(means: pd.DataFrame, pair: str, spreads: Iterable[float] = repeat(mat
     """Return the correlations of a pair with their spreads, and the cosines: ``0.912 ± 0.051 (0.934)``."""
     values = zip(means[f"correlation_{pair}"], spreads, means[f"cosine_{pair}"], strict=False)
     return [
-        f"{or_dash(mean_and_spread(correlation, spread, '.3f'))} ({or_dash(f'{cosine:.3f}')})"
+        or_dash("nan")
+        if math.isnan(correlation) and math.isnan(cosine)
+        else f"{or_dash(mean_and_spread(correlation, spread, '.3f'))} ({or_dash(f'{cosine:.3f}')})"
         for correlation, spread, cosine in values
     ]

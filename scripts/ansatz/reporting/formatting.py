@@ -1,8 +1,12 @@
-"""How numbers are written in the cells of tables."""
+"""How numbers are written in the cells of tables, and layers in figures."""
 
+import re
 from typing import Any
 
 import numpy as np
+
+BLOCK = re.compile(r"^.*?(\d+)\.(.+)$")  # the name of a layer: its block's number, and what it is in the block
+LONG = 20  # characters of a name, which figures shorten
 
 
 def mean_and_spread(mean: float, spread: float, form: str = ".2f") -> str:
@@ -42,3 +46,9 @@ def p_value(p: float) -> str:
 def or_dash(cell: str) -> str:
     """Return the cell, or a dash where its number is NaN, such as the correlation with a matrix that is zero."""
     return "–" if cell.startswith("nan") else cell
+
+
+def short(layer: str) -> str:
+    """Return a layer's name for a figure: of a long one, its block's number and what it is there, as in ``0.q``."""
+    part = BLOCK.match(layer)
+    return f"{part[1]}.{part[2].rpartition('attention.')[2]}" if part and len(layer) > LONG else layer

@@ -289,7 +289,8 @@ def test_convolutions_with_a_forward_of_their_own_keep_it_in_bfloat16(own):
 
 def test_a_network_without_convolutions_or_without_gradients_has_nothing_to_show():
     x = torch.randn(2, 1, 4, 4)
-    assert agop(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), [x]) == {}
+    with pytest.raises(UserError, match=r"^layers: Conv2d fits none of 1$"):
+        agop(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), [x])
 
     class Bypassed(nn.Module):
         def __init__(self):

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from ansatz.data.batches import Tensors
+from ansatz.errors import UserError
 from ansatz.features.agop import agop
 from ansatz.features.alignment import compare, compare_sources, correlation, cosine, fact
 from ansatz.features.extraction import extract, loss_gradient
@@ -244,3 +245,11 @@ def test_sources_are_compared_in_pairs_layer_by_layer():
 def test_layers_with_other_groups_are_not_compared():
     one, two = ({"nfm": {"x": drawn_matrix(groups, 3, 4, 0)}} for groups in (1, 2))
     assert not list(compare_sources({"one": one, "two": two}))
+
+
+def test_matrices_of_different_geometry_are_not_compared():
+    one = drawn_matrix(1, 3, 4, 0)
+    for other in (drawn_matrix(2, 3, 4, 0), drawn_matrix(1, 3, 5, 0)):
+        for measure in (correlation, cosine):
+            with pytest.raises(UserError, match=r"^feature matrices: 1 over .* cannot be compared with "):
+                measure(one, other)

@@ -1,6 +1,7 @@
 """AGOP and NFM of linear layers and of attention, by head, against their definition in float64."""
 
 import math
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn import functional
 from ansatz.errors import UserError
 from ansatz.features.agop import agop
 from ansatz.features.matrix import centred_nfm, nfm
-from ansatz.networks.maps import CONVOLUTIONS, linear_maps
+from ansatz.networks.maps import CONVOLUTIONS, linear_maps, studied_maps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -282,8 +283,16 @@ def test_maps_are_chosen_by_type_or_name():
     assert len(linear_maps(network)) == 2 + 1 + 3 + 3 + 1
     assert len(linear_maps(network, [nn.MultiheadAttention])) == 3
     assert list(nfm(network[:3])) == list(agop(network[:3], [torch.randn(1, 1, 3, 3)])) == ["0", "2"], "by default"
-    with pytest.raises(UserError, match=r"^layers: '\*\.w' fits none of 0, 2, 3\.embedding, "):
-        linear_maps(network, ["*.w"])
+    assert list(linear_maps(network, nn.Conv2d)) == ["0"]
+    for selection, line in [
+        (["*.w"], r"'\*\.w' fits none of 0, 2, 3\.embedding, "),
+        ([nn.Conv3d], r"Conv3d fits none of 0, 2, "),
+        ([3], r"3 is neither a type of modules nor a pattern of names$"),
+        ([], r"\[\] selects nothing; give types of modules or patterns of names$"),
+        (7, r"7 selects nothing; "),
+    ]:
+        with pytest.raises(UserError, match=f"^layers: {line}"):
+            linear_maps(network, selection)
     alone = linear_maps(nn.MultiheadAttention(4, 2))
     assert list(alone) == ["q", "k", "v", "out_proj"]
 
@@ -311,3 +320,49 @@ def test_a_map_at_which_no_gradient_arrives_is_named(caplog):
     network.unused = nn.Linear(2, 2).double()
     assert not agop(network, [x], layers=None)["unused"].factor.count_nonzero()
     assert "no gradient arrives at unused" in caplog.text
+
+
+class Patches(nn.Module):
+    """A convolution into patches, and an attention of linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.qkv, self.projection, self.head = (
+            nn.Conv2d(3, 4, 4, 4),
+            *map(nn.Linear, (4, 4, 4), (12, 4, 2)),
+        )
+
+
+def test_what_is_studied_are_convolutions_or_all_maps_but_the_head():
+    conv, linear = partial(nn.Conv2d, 3, 3, 1), partial(nn.Linear, 3, 3)
+    for modules, expected in [
+        ([conv(), conv(), linear(), linear()], ["0", "1"]),
+        ([conv(), linear()], ["0"]),
+        ([conv(), linear(), linear()], ["0", "1"]),
+        ([linear(), linear(), linear()], ["0", "1"]),
+        ([conv(), conv(), nn.MultiheadAttention(2, 1), linear()], ["0", "1", "2.q", "2.k", "2.v", "2.out_proj"]),
+        ([conv()], ["0"]),
+    ]:
+        assert list(studied_maps(nn.Sequential(*modules))) == expected
+    network = Patches()
+    assert list(studied_maps(network)) == ["patches", "qkv", "projection"]
+    network.studied = ["qkv", nn.Conv2d]
+    assert list(studied_maps(network)) == ["patches", "qkv"]
+    for wrong, line in ((3, "3 selects nothing"), (["blocks"], "'blocks' fits none of patches, ")):
+        network.studied = wrong
+        with pytest.raises(UserError, match=f"^network: studied: {line}"):
+            studied_maps(network)
+
+
+def test_gradients_that_are_all_zero_are_told(caplog):
+    network = Encoder().double()
+    nn.init.zeros_(network.head.weight)
+    matrices = agop(network, [torch.randn(2, 12, dtype=torch.float64)])
+    assert not matrices["embedding"].factor.any()
+    assert "all gradients are zero at embedding, encoder.layers.0.self_attn.q, " in caplog.text
+    assert "no gradient arrives" not in caplog.text
+
+
+def test_layers_without_values_have_no_nfm():
+    with pytest.raises(UserError, match=r"^NFM: 1 has no values yet; run the network on one batch"):
+        nfm(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(2)))

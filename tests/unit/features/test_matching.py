@@ -59,7 +59,7 @@ def test_ambiguous_or_missing_layers_are_refused_with_the_list(source, expected)
 @given(st.lists(st.sampled_from([(3, 3, 3), (8, 3, 3), (8, 1, 1)]), min_size=1), st.integers(0, 100))
 def test_every_layer_takes_another_one_of_its_shape_where_there_is_one(shapes, seed):
     source = {str(number): shape for number, shape in enumerate(shapes)}
-    shuffled = shuffle({f"of {name}": name for name in source}, source, seed)
+    shuffled = shuffle({f"of {name}": name for name in source}, source, dict.fromkeys(source, 1), seed)
     assert sorted(shuffled.values()) == sorted(source)
     for layer, other in shuffled.items():
         own = layer.removeprefix("of ")
@@ -69,15 +69,22 @@ def test_every_layer_takes_another_one_of_its_shape_where_there_is_one(shapes, s
 
 def test_a_layer_that_is_alone_is_logged(caplog):
     with caplog.at_level(logging.INFO, "ansatz"):
-        assert shuffle({"a": "x", "b": "x"}, {"x": (3, 3, 3), "y": (4, 1, 1)}, 0) == {"a": "x", "b": "x"}
+        assert shuffle({"a": "x", "b": "x"}, {"x": (3, 3, 3), "y": (4, 1, 1)}, {"x": 1, "y": 1}, 0) == {
+            "a": "x",
+            "b": "x",
+        }
     assert "x keeps its own feature matrix: no other layer has patches of 3x3x3" in caplog.text
 
 
 def test_layers_that_share_a_matrix_take_one_that_neither_has():
-    assert shuffle({"a": "x", "b": "x"}, {"x": (3, 3, 3), "y": (3, 3, 3)}, 0) == {"a": "y", "b": "y"}
+    both = {"x": (3, 3, 3), "y": (3, 3, 3)}
+    assert shuffle({"a": "x", "b": "x"}, both, {"x": 1, "y": 1}, 0) == {"a": "y", "b": "y"}
+    assert shuffle({"a": "x", "b": "x"}, both, {"x": 1, "y": 2}, 0) == {"a": "x", "b": "x"}, "of other heads"
 
 
 def test_the_seed_determines_the_shuffle():
     source = {str(number): (3, 3, 3) for number in range(6)}
-    shuffles = [shuffle(dict(zip(source, source, strict=True)), source, seed) for seed in (0, 0, 1)]
+    shuffles = [
+        shuffle(dict(zip(source, source, strict=True)), source, dict.fromkeys(source, 1), seed) for seed in (0, 0, 1)
+    ]
     assert shuffles[0] == shuffles[1] != shuffles[2]

@@ -177,3 +177,27 @@ def test_inputs_and_outputs_are_those_of_each_layer():
         assert LayerInputs(network, layer, shown, 0).output_std() == pytest.approx(stds[layer], rel=1e-4)
         patches = torch.cat(list(LayerInputs(network, layer, shown, 0).patches()), dim=1)
         assert patches.shape[2] == studied_maps(network)[layer].weight[0].numel()
+
+
+def test_the_scale_of_the_source_is_that_of_its_filters_also_when_resized():
+    """Patches of three channels from grey ones: each has the source's variance a pixel."""
+    source = build("vit", 3, seed=1, in_channels=1, heads=2, depth=1, width=2, image_size=8)
+    drawn = build("vit", 3, seed=0, heads=2, depth=1, width=2, image_size=8)
+    matrices = {"nfm": nfm(source, list(studied_maps(source)))}
+    initialize(drawn, "nfm_joint", seed=0, matrices=matrices, resize="channels")
+    assert drawn.conv_proj.weight.std().item() == pytest.approx(source.conv_proj.weight.std().item(), rel=0.05)
+
+
+def test_heads_draw_from_as_many_heads():
+    matrices = {"nfm": nfm(transformer(heads=2), list(studied_maps(transformer(heads=2))))}
+    drawn = build("vit", 3, seed=0, heads=4, depth=2, width=1 / 16, image_size=8)
+    with pytest.raises(UserError, match=r"self_attention\.q has 2 heads, but .*self_attention\.q has 4; each draws"):
+        initialize(drawn, "nfm", seed=0, matrices=matrices)
+
+
+def test_a_source_that_is_not_finite_is_told():
+    source = transformer(seed=1)
+    with torch.no_grad():
+        source.conv_proj.weight[0, 0, 0, 0] = math.nan
+    with pytest.raises(UserError, match="the nfm of layer conv_proj is not finite; has the network diverged"):
+        initialize(transformer(), "nfm", seed=0, matrices={"nfm": nfm(source, list(studied_maps(source)))})

@@ -6,6 +6,7 @@ import pytest
 
 from ansatz.files.tables import ALIGNMENT, POWERS
 from ansatz.reporting import alignment
+from ansatz.reporting.formatting import short
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def test_the_best_power_is_that_of_the_largest_mean_correlation(aligned):
     aligned[[f"power_{power}" for power in POWERS]] = np.nan
     assert alignment.by_layer(aligned).best_power.isna().all()
     assert "(α" not in alignment.to_markdown(aligned)
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        ("encoder.layers.encoder_layer_3.self_attention.out_proj", "3.out_proj"),
+        ("encoder.layers.encoder_layer_0.mlp.3", "0.mlp.3"),
+        ("features.18", "features.18"),
+        ("layer1.0.conv1", "layer1.0.conv1"),
+        ("encoder.layers.final.projection", "encoder.layers.final.projection"),
+    ],
+)
+def test_long_names_of_layers_are_shortened(layer, name):
+    assert short(layer) == name
 
 
 def test_heads_have_tables_of_their_own(aligned):

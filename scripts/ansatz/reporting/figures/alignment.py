@@ -4,13 +4,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ansatz.files.tables import POWERS
 from ansatz.reporting.alignment import CONTROLS, PAIRS, POWER, by_head, by_variant
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import BLACK, BLUE, GREEN, GREY, SKY, VERMILION, Style
-from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, evenly_spaced, placeholder
+from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, placeholder
 
 # The ansatz, with the root of AGOP dashed; its controls, the first in red, as in the paper.
 STYLES = {
@@ -23,7 +24,6 @@ STYLES = {
 }
 LABELS = PAIRS | CONTROLS
 COLUMNS = 4  # of panels
-NAMED = 3  # layers, in the legend of a panel
 CROWDED = 25  # layers, from which on they have no markers
 PRETRAINED = "pretrained"  # the experiment of torchvision's networks, which are called by their variants alone
 
@@ -94,12 +94,13 @@ def powers(tidy: pd.DataFrame) -> Figure:
             axes.set_xscale("log")
             axes.set_xticks([0.125, 0.25, 0.5, 1, 2], ["1/8", "1/4", "1/2", "1", "2"])
             axes.minorticks_off()
-            lines = [axes.lines[2 * i] for i in evenly_spaced(len(means), NAMED)] if len(means) else []
-            axes.legend(lines, [str(line.get_label()) for line in lines], fontsize=5, loc="lower center")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         figure.supxlabel("power α of AGOP", fontsize=8)
-        figure.supylabel("correlation of NFM and AGOP^α", fontsize=8)
+        figure.supylabel("correlation", fontsize=8)
+        ends = [Line2D([], [], color=mpl.colormaps["viridis"](shade)) for shade in (0, 0.9)]
+        title = "of NFM and AGOP^α,\na line a layer"
+        figure.legend(ends, ["first layer", "last layer"], loc="outside right upper", title=title)
     return figure
 
 
@@ -136,7 +137,7 @@ def heads(tidy: pd.DataFrame) -> Figure:
                     colour = "white" if abs(value) > 0.6 else "black"
                     axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)
             row[0].set_ylabel(f"{_title(experiment, variant)}\n{dataset}\nblock", fontsize=6)
-        figure.supxlabel("head", fontsize=7)
+        figure.supxlabel("head, from 1; blocks as in the names of layers", fontsize=7)
         figure.colorbar(image, ax=grid, label="correlation of NFM and AGOP", ticks=[-1, 0, 1])
     return figure
 

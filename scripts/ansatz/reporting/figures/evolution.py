@@ -13,6 +13,7 @@ from ansatz.reporting.evolution import PAIRS
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import BLUE, VERMILION, Style
 from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, TINY, evenly_spaced
+from ansatz.reporting.formatting import short
 
 SNAPSHOTS = 8  # at most, from the first to the last
 FILTERS = 8  # at most, of a layer
@@ -56,7 +57,7 @@ def correlation(evolution: Evolution) -> Figure:
         panels = figure.subplots(1, len(PAIRS), sharey=True)
         for axes, (pair, title) in zip(panels, PAIRS.items(), strict=True):
             for colour, (name, layer) in zip(colours, evolution.layers.items(), strict=True):
-                axes.plot(epochs, layer.correlations[pair], color=colour, marker="o", markersize=2, label=name)
+                axes.plot(epochs, layer.correlations[pair], color=colour, marker="o", markersize=2, label=short(name))
             axes.set_title(title)
             _set_epochs(axes)
         panels[0].set_ylabel("correlation")
@@ -76,7 +77,7 @@ def _correlation_maps(evolution: Evolution) -> Figure:
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.set_xticks(ticks, [f"{epochs[i]:.2g}" for i in ticks], fontsize=TINY)
-        panels[0].set_yticks(range(len(names)), names, fontsize=TINY)
+        panels[0].set_yticks(range(len(names)), map(short, names), fontsize=TINY)
         figure.colorbar(image, ax=panels, label="correlation", ticks=[-1, 0, 1])
     return figure
 
@@ -95,7 +96,7 @@ def filters(evolution: Evolution) -> Figure:
     """Draw filters of the first recorded layer at snapshots of a training, averaged over their channels."""
     name, layer = next(iter(evolution.layers.items()))
     drawn = layer.filters[:, :FILTERS]  # (snapshots, filters, in/groups, kh, kw)
-    rows = [f"{name}\nfilter {number}" for number in range(1, drawn.shape[1] + 1)]
+    rows = [f"{short(name)}\nfilter {number}" for number in range(1, drawn.shape[1] + 1)]
     scale = "weight" if drawn.shape[2] == 1 else "weight, mean over channels"
     columns = {_title(evolution, i): list(drawn[i].mean(1)) for i in _drawn_snapshots(evolution)}
     return _draw_maps(columns, rows, scale)
@@ -106,7 +107,7 @@ def outputs(evolution: Evolution) -> Figure:
     """Draw a few outputs of the first, a middle and the last layer for one image, at snapshots of a training."""
     names = [list(evolution.layers)[i] for i in evenly_spaced(len(evolution.layers), LAYERS)]
     drawn = {name: evolution.layers[name].outputs[:, : FILTERS // 2] for name in names}  # (snapshots, filters, ...)
-    rows = [f"{name}\nfilter {number}" for name, maps in drawn.items() for number in range(1, maps.shape[1] + 1)]
+    rows = [f"{short(name)}\nfilter {number}" for name, maps in drawn.items() for number in range(1, maps.shape[1] + 1)]
     columns = {
         _title(evolution, i): [output / (np.abs(maps).max() or 1.0) for maps in drawn.values() for output in maps[i]]
         for i in _drawn_snapshots(evolution)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ansatz.files.learned import LearnedFeatures
 from ansatz.reporting.figures.style import FRAMED, PICTURES, TINY, evenly_spaced, placeholder
+from ansatz.reporting.formatting import short
 
 LAYERS = 16  # at most, of a network
 TEXT_WIDTH = 6.9  # inches, both columns of a page
@@ -35,7 +36,7 @@ def saliency_maps(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]
     # All lengths are in inches, so that squares fill the width of a page; a layout engine would leave gaps.
     step = min(0.9, (TEXT_WIDTH - MARGIN) / (len(rows) + len(shown)))  # from one panel to the next
     side = step - GAP
-    longest = 0.58 * TINY / 72 * max(map(len, shown))
+    longest = 0.58 * TINY / 72 * max(map(len, map(short, shown)))
     upright = longest > side  # horizontal names would overlap
     above = 0.1 + (longest if upright else TINY / 72)
     width, height = MARGIN + step * (len(rows) + len(shown)), step * len(rows) + above
@@ -57,7 +58,7 @@ def saliency_maps(image: np.ndarray, rows: Mapping[str, Mapping[str, np.ndarray]
                 if j == 0:
                     axes.set_ylabel(label)
                 if i == 0:
-                    axes.set_title(layer, rotation=90 if upright else 0)
+                    axes.set_title(short(layer), rotation=90 if upright else 0)
     return figure
 
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import Style, styles
 from ansatz.reporting.figures.style import LEGEND, STYLE, TINY, evenly_spaced, placeholder
+from ansatz.reporting.formatting import short
 from ansatz.reporting.generations import MEASURES, both_ways
 
 KINDS = {"nfm": "NFM", "agop": "AGOP"}
@@ -63,7 +64,7 @@ def spectra(table: pd.DataFrame) -> Figure:
                 axes.set_visible(True)
                 own = table[(table.kind == kind) & (table.layer == layer) & (table["shape"] == shape)]
                 _draw_spectra(axes, own, style_of)
-                axes.set_title(f"{KINDS[kind]}, {layer}\n{shape}", fontsize=TINY)
+                axes.set_title(f"{KINDS[kind]}, {short(layer)}\n{shape}", fontsize=TINY)
         figure.supxlabel("index of the eigenvalue", fontsize=8)
         figure.supylabel("eigenvalue / trace", fontsize=8)
         figure.legend(loc="outside right upper", title="circle:\neffective rank", **_entries(style_of))

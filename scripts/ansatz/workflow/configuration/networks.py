@@ -65,7 +65,7 @@ class NetworkConfig(Section):
         None,
         description="The linear maps that are initialized and whose feature matrices are looked at, as patterns of "
         "names: `[features.*, classifier.0]`. null is the convolutions; in a network with an `nn.MultiheadAttention`, "
-        "or without convolutions, all linear maps but the last.",
+        "or with at most one convolution, all linear maps but the last.",
     )
 
     @model_validator(mode="after")
