@@ -26,7 +26,8 @@ def test_every_convolution_of_every_network_has_a_row(complete_once):
     }
     assert tidy["shape"].tolist() == ["1x5x5", "1x5x5", "1x3x3", "3x3x3", "1x5x5", "3x5x5"]
     assert tidy.images.eq(8).all()
-    assert tidy.filter(regex="correlation|cosine").abs().le(1 + 1e-9).all().all()
+    measured = tidy.filter(regex="correlation|cosine").dropna(axis=1, how="all")  # no heads are shuffled
+    assert measured.abs().le(1 + 1e-9).all().all()
     assert tidy.cosine_nfm_initial_nfm.lt(1).all()  # it was trained
 
 

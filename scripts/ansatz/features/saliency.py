@@ -41,6 +41,8 @@ def saliency(network: nn.Module, image: torch.Tensor, matrices: Mapping[str, Fea
         are left out, and so are those that see the image as a whole; for a layer that it runs repeatedly, the last run
         counts.
     """
+    if not matrices:
+        return {}
     seen = _Saliency(linear_maps(network, list(matrices)), {k: _root(m.factor).to(image) for k, m in matrices.items()})
     with frozen(network), followed(seen), seen:
         forward(network, image)

@@ -109,3 +109,7 @@ def test_layers_that_see_the_image_as_a_whole_are_left_out():
     network, x = build("mlp", 3, seed=0, width=0.01, image_size=8), torch.randn(1, 3, 8, 8)
     assert saliency(network, x, nfm(network)) == {}
     assert saliency_maps(x[0].movedim(0, -1).numpy(), {"NFM": {}}).texts
+
+
+def test_a_network_without_feature_matrices_has_no_saliency():
+    assert saliency(nn.Flatten(), torch.randn(1, 1, 2, 2), {}) == {}
