@@ -11,9 +11,8 @@ from torch.nn import functional
 
 from ansatz.errors import UserError, listed
 
-Selection = (
-    Sequence[type[nn.Module] | str] | type[nn.Module] | str
-)  # of maps: types of their modules, and patterns of their names
+# Of maps: types of their modules, and patterns of their names.
+Selection = Sequence[type[nn.Module] | str] | type[nn.Module] | str
 CONVOLUTIONS: Selection = (nn.Conv2d,)
 PROJECTIONS = "qkv"  # of an attention, in the order in which `in_proj_weight` holds them
 

@@ -179,6 +179,7 @@ def test_the_released_protocol_sets_head_scale_and_extraction():
     assert extraction.estimator == {
         "sample_size": 11,
         "probes": None,
+        "positions": "sum",
         "precision": "float32",
         "outputs": 10,
         "reduction": "sum",

@@ -56,6 +56,9 @@ class FeatureMatrices(Section):
         description="null computes AGOP exactly, with one backward pass per class; K estimates it from K random "
         "combinations of the logits.",
     )
+    positions: Annotated[Literal["sum", "mean"], OneOf()] = Field(
+        "sum", description="Whether the patches or tokens of an image are added up in AGOP or averaged over."
+    )
 
 
 class Tuning(Section):
