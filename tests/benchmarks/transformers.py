@@ -122,10 +122,9 @@ def step(classes: int, images: int, times: int) -> float:
 def rows() -> list[Row]:
     """Return the rows of the table."""
     what = "AGOP of all layers and heads of ViT-B/16, 224 px"
-    exact = Way("10 outputs, exact; plain extrapolated from 12 of 469 maps", (ours, 10, 2, None), 100)
-    table = side_by_side(what, (plain, 10, 1), exact, n=1)
-    probed = Way("32 probes; plain: 10 outputs only, of 1000", (ours, 1000, 4, 32), 100)
-    table += side_by_side(f"{what}, 1000 outputs", (plain, 10, 1), probed, n=1)
+    exact = Way("10 outputs, exact; plain extrapolated from 12 of 469 maps", (ours, 10, 4, None), 100)
+    probed = Way("1000 outputs, 32 probes; plain with 10 outputs, a hundredth of them", (ours, 1000, 4, 32), 1)
+    table = side_by_side(what, (plain, 10, 1), exact, probed, n=1)
     passes = Way("8 probes, against 8 forward and backward passes", (ours, 1000, 4, 8), 1 / 1.5)
     return table + side_by_side(f"{what}, 1000 outputs", (step, 1000, 4, 8), passes, n=3, memory=2)
 

@@ -34,7 +34,7 @@ from ansatz.networks.maps import LinearMap, Selection, linear_maps
 from ansatz.seeds import derive_seed
 
 LOG = logging.getLogger(__name__)
-LARGE = 1024  # rows of a map, from where on the smaller matrix over its inputs is decomposed
+LARGE = 1024  # rows of a map, from where on moments are those of its inputs, if these are fewer
 SHARES = 8  # of the probes; their scatter gives the standard error
 
 
@@ -240,8 +240,9 @@ def _products_in(precision: str) -> Iterator[None]:
 
 
 def _zeros(each: LinearMap, shares: int) -> torch.Tensor:
-    dtype = torch.promote_types(each.source.dtype, torch.float32)
-    return each.source.new_zeros(shares, each.groups, each.filters, each.filters, dtype=dtype)
+    dtype, patch = torch.promote_types(each.source.dtype, torch.float32), math.prod(each.shape)
+    size = patch if each.filters > max(patch, LARGE) else each.filters
+    return each.source.new_zeros(shares, each.groups, size, size, dtype=dtype)
 
 
 def _directions(logits: torch.Tensor, probes: int | None, seed: int, first: int) -> Sequence[torch.Tensor]:
@@ -264,13 +265,11 @@ def _agop_matrix(
 ) -> FeatureMatrix:
     weight = each.grouped(source).to(sums.dtype)  # (groups, out/groups, patch)
     # in float64: moments have few large and many vanishing eigenvalues, where LAPACK may not converge in float32
-    moments = sums.double()  # (shares, groups, out/groups, out/groups)
-    mean = moments.sum(0) / (count * (probes or 1))
-    if weight.shape[1] > max(weight.shape[2], LARGE):
-        factor = _root(weight.double().mT @ mean @ weight.double()).to(weight.dtype)  # (groups, patch, patch)
-    else:
-        factor = _root(mean).to(weight.dtype) @ weight  # (groups, out/groups, patch)
-    error = _standard_error(weight.double(), moments, probes) if probes else 0.0
+    moments = sums.double()  # (shares, groups, out/groups, out/groups), or (shares, groups, patch, patch)
+    root = _root(moments.sum(0) / (count * (probes or 1))).to(weight.dtype)
+    of_inputs = sums.shape[2] != weight.shape[1]
+    factor = root if of_inputs else root @ weight  # (groups, patch or out/groups, patch)
+    error = _standard_error(None if of_inputs else weight.double(), moments, probes) if probes else 0.0
     return FeatureMatrix(factor, each.shape, error)
 
 
@@ -280,14 +279,20 @@ def _root(matrix: torch.Tensor) -> torch.Tensor:
     return values.clamp_min(0).sqrt().unsqueeze(2) * vectors.mT
 
 
-def _standard_error(weight: torch.Tensor, moments: torch.Tensor, probes: int) -> float:
+def _standard_error(weight: torch.Tensor | None, moments: torch.Tensor, probes: int) -> float:
     """Return the relative standard error of ``W.T @ (sum of moments) @ W``, from the scatter of its terms.
+
+    Without a weight, it is that of the sum of moments itself.
 
     Term s comes from k_s of K probes, each of variance v. So the sum of ``|term_s - k_s / K * sum|²`` has expectation
     ``v * (K - (sum of k_s²) / K)``, and the squared error of the sum is ``K * v``. It is relative to the norm of the
     exact matrix, whose square is that of the estimate less the squared error; infinite where nothing is left of it.
     """
-    if weight.shape[1] > weight.shape[2]:
+    if weight is None:
+
+        def squared(moment: torch.Tensor) -> float:
+            return moment.square().sum().item()
+    elif weight.shape[1] > weight.shape[2]:
 
         def squared(moment: torch.Tensor) -> float:
             return (weight.mT @ moment @ weight).square().sum().item()

@@ -32,7 +32,7 @@ class Gradients(Following):
     Attributes
     ----------
     into : mapping of str to Tensor
-        The sums by layer, (groups, out/groups, out/groups).
+        The sums by layer, (groups, out/groups, out/groups); or (groups, patch, patch), of gradients by the inputs.
     outputs : set of Node
         The nodes of the last forward pass's graph that compute the outputs.
     reached : set of str
@@ -101,16 +101,22 @@ class Gradients(Following):
         return output
 
     def add(self, layer: str, channels: slice, gradients: tuple[torch.Tensor, ...]) -> None:
-        """Add the sum of ``g g.T`` over images and positions, g the gradient by these channels of the output."""
+        """Add the sum of ``g g.T`` over images and positions, g the gradient by these channels of the output.
+
+        Where the sums are those of the inputs, g is that times the weight.
+        """
         into = self.into[layer]
         self.reached.add(layer)
         rows = self.maps[layer].of_output(gradients[0], channels)
         z = rows.reshape(-1, rows.shape[-1]).to(into.dtype)  # (N, out): no copy in channels-last memory
-        if len(into) == 1:
+        of_inputs = into.shape[1] * len(into) != z.shape[1]
+        if len(into) == 1 and not of_inputs:
             into[0].addmm_(z.mT, z)  # baddbmm_ would copy z
-        else:
-            z = z.unflatten(1, (len(into), -1)).transpose(0, 1)  # (groups, N, out/groups)
-            into.baddbmm_(z.mT, z)
+            return
+        z = z.unflatten(1, (len(into), -1)).transpose(0, 1)  # (groups, N, out/groups)
+        if of_inputs:
+            z = z @ self.maps[layer].grouped(self.weights[layer]).to(z.dtype)  # (groups, N, patch)
+        into.baddbmm_(z.mT, z)
 
 
 class _Start(torch.autograd.Function):

@@ -366,3 +366,15 @@ def test_gradients_that_are_all_zero_are_told(caplog):
 def test_layers_without_values_have_no_nfm():
     with pytest.raises(UserError, match=r"^NFM: 1 has no values yet; run the network on one batch"):
         nfm(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(2)))
+
+
+def test_grouped_maps_with_more_rows_than_inputs_have_the_same_agop(monkeypatch):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 16, 1, groups=4), nn.Tanh(), nn.Flatten(), nn.Linear(64, 3)).double()
+    x = torch.randn(3, 4, 2, 2, dtype=torch.float64)
+    whole = agop(network, [x], probes=6)["0"]
+    monkeypatch.setattr("ansatz.features.agop.LARGE", 1)
+    projected = agop(network, [x], probes=6)["0"]
+    assert (whole.factor.shape, projected.factor.shape) == ((4, 4, 1), (4, 1, 1))
+    torch.testing.assert_close(projected.dense(), whole.dense(), rtol=1e-9, atol=1e-12)
+    assert projected.standard_error == pytest.approx(whole.standard_error)
