@@ -94,7 +94,7 @@ def test_the_report_needs_no_network(finished):
         "Mean difference of the best validation accuracy",
         "Best validation accuracy over epochs",
         "validation loss minus training loss",
-        "How strongly the convolutions",
+        "How strongly the layers",
         "Eigenvalues of the feature matrices",
         "Initialization",
         "Table",
@@ -355,8 +355,10 @@ def test_archives_that_have_arrived_stay_when_another_one_fails(clone):
     clone.configure(plugins=["mine.py"], datasets={"digits": {}, "mine": {}}, data_dir="archives")
     done = clone.snakemake("downloads", "--keep-going", check=False)
     lines = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert len(lines) == 1
-    assert "http://127.0.0.1:1/b.npy: cannot be downloaded ([Errno 111] Connection refused)" in lines[0]
+    first, repeated = lines
+    assert "http://127.0.0.1:1/b.npy: cannot be downloaded ([Errno 111] Connection refused)" in first
+    assert repeated.startswith("fetch_archive/mine/b.npy: error: "), "at the end, with the log's name"
+    assert first.endswith(repeated.partition(": ")[2])
     assert (clone.results / "datasets/mine/archives/a.npy").read_text() == "0"
     assert clone.planned("downloads") == {"downloads": 1, "fetch_archive": 1}
     (clone.path / "archives" / "b.npy").write_text("1")

@@ -3,7 +3,6 @@ Needs: the configuration. Makes: the plan of all cases, and what all rules share
 """
 
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
@@ -14,9 +13,7 @@ from ansatz.workflow.closure import definitions, library
 from ansatz.workflow.environment import set_environment
 from ansatz.workflow.inputs import DatasetInputs, PictureInputs, configured, growing, record, refuse_ambiguous, section
 from ansatz.workflow.machines import MachineInputs
-from ansatz.workflow.status import failures
 
-STARTED = time.time()
 DEFAULT = "config/config.yaml"
 refuse_ambiguous(workflow.overwrite_configfiles or [DEFAULT])
 
