@@ -82,7 +82,7 @@ def agop(
     precision : str
         One of `ansatz.devices.PRECISIONS`, for products of gradients. The forward pass is in float32, so that ReLU and
         max-pooling select the same entries, and second moments are summed in float32.
-    layers : sequence of type or str, optional
+    layers : type, str, or sequence of them, optional
         Which maps, as for `ansatz.networks.maps.linear_maps`; by default all.
     positions : {"sum", "mean"}
         Whether the positions of an image, its patches or tokens, are added up or averaged over.

@@ -79,7 +79,8 @@ def _side(
 
 def _compared(layer: str, initial: Mapping[str, FeatureMatrix], trained: Mapping[str, FeatureMatrix]) -> dict[str, Any]:
     nfm, agop = trained["nfm"], trained["agop"]
-    root, *powers = agop.powers([0.5, *POWERS])
+    powers = dict(zip(POWERS, agop.powers(POWERS), strict=True))
+    root = powers[0.5]
     matrices = {
         "nfm": nfm,
         "agop": agop,
@@ -101,7 +102,7 @@ def _compared(layer: str, initial: Mapping[str, FeatureMatrix], trained: Mapping
         row[f"cosine_{a}_{b}"] = cosine(matrices[a], matrices[b]) if there else math.nan
     if "gradient" in trained:
         row["correlation_nfm_fact"], row["cosine_nfm_fact"] = fact(nfm, trained["gradient"])
-    return row | {f"power_{power}": correlation(nfm, each) for power, each in zip(POWERS, powers, strict=True)}
+    return row | {f"power_{power}": correlation(nfm, each) for power, each in powers.items()}
 
 
 def fact(nfm: FeatureMatrix, gradient: FeatureMatrix) -> tuple[float, float]:

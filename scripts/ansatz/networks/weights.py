@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ansatz.data.archives import Archive
-from ansatz.errors import UserError
+from ansatz.errors import UserError, listed
 from ansatz.files.atomic import atomic
 from ansatz.files.hashing import fingerprint
 from ansatz.networks.evaluation import is_finite
@@ -64,7 +64,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: not a {kind} ({type(error).__name__}); save network.state_dict()") from error
     state = _unwrapped(state)
     if not _is_state_dict(state):
-        keys = f", but {', '.join(map(str, list(state)[:MOST_LISTED]))}" if isinstance(state, Mapping) and state else ""
+        keys = f", but {listed(map(str, state), most=MOST_LISTED)}" if isinstance(state, Mapping) and state else ""
         raise UserError(f"{path}: holds no state dict{keys}; save network.state_dict()")
     for name, value in state.items():
         if special := _special(value):

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -42,10 +43,10 @@ def layers(tidy: pd.DataFrame) -> Figure:
     Figure
         A panel for each (experiment, variant, dataset); lines are means over seeds, bands one standard deviation.
     """
-    panels, styles = _panels(tidy), _shown(tidy)
+    styles = _shown(tidy)
     with mpl.rc_context(STYLE):
-        figure, grid = _grid(len(panels))
-        for axes, ((experiment, variant, dataset), group) in zip(grid, panels, strict=False):
+        figure, panels = _panels(tidy)
+        for axes, group in panels:
             numbers = {layer: number for number, layer in enumerate(group.layer.unique(), 1)}
             marker = "o" if len(numbers) < CROWDED else ""
             for pair, style in styles.items():
@@ -54,15 +55,11 @@ def layers(tidy: pd.DataFrame) -> Figure:
                 spread = over["std"].fillna(0)  # of a single seed
                 low, high = over["mean"] - spread, over["mean"] + spread
                 axes.fill_between(over.index, low, high, color=style.colour, alpha=0.12)
-            axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.axhline(0, color="black", linewidth=0.6, zorder=1)
-        for axes in grid[len(panels) :]:
-            axes.set_visible(False)
         figure.supxlabel("layer", fontsize=8)
-        figure.supylabel("correlation", fontsize=8)
         labels = [LABELS[pair] for pair in styles]
-        figure.legend(grid[0].lines[: len(styles)], labels, loc="outside right upper", handlelength=2.6)
+        figure.legend(panels[0][0].lines[: len(styles)], labels, loc="outside right upper", handlelength=2.6)
     return figure
 
 
@@ -80,24 +77,20 @@ def powers(tidy: pd.DataFrame) -> Figure:
     Figure
         A panel for each (experiment, variant, dataset); lines are means over seeds, and dots are their maxima.
     """
-    panels, columns = _panels(tidy), [f"{POWER}{power}" for power in POWERS]
+    columns = [f"{POWER}{power}" for power in POWERS]
     with mpl.rc_context(STYLE):
-        figure, grid = _grid(len(panels))
-        for axes, ((experiment, variant, dataset), group) in zip(grid, panels, strict=False):
+        figure, panels = _panels(tidy)
+        for axes, group in panels:
             means = group.groupby("layer", sort=False)[columns].mean().dropna()
             colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(means)))
             for colour, (layer, row) in zip(colours, means.iterrows(), strict=True):
                 axes.plot(POWERS, row, color=colour, label=layer)
                 best = int(row.to_numpy().argmax())
                 axes.plot(POWERS[best], row.iloc[best], "o", color=colour, markersize=2.5)
-            axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
             axes.set_xscale("log")
             axes.set_xticks([0.125, 0.25, 0.5, 1, 2], ["1/8", "1/4", "1/2", "1", "2"])
             axes.minorticks_off()
-        for axes in grid[len(panels) :]:
-            axes.set_visible(False)
         figure.supxlabel("power α of AGOP", fontsize=8)
-        figure.supylabel("correlation", fontsize=8)
         ends = [Line2D([], [], color=mpl.colormaps["viridis"](shade)) for shade in (0, 0.9)]
         title = "of NFM and AGOP^α,\na line a layer"
         figure.legend(ends, ["first layer", "last layer"], loc="outside right upper", title=title)
@@ -176,17 +169,19 @@ def variants(tidy: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panels(tidy: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
-    """Return the layers of each network."""
-    layers = tidy[tidy["head"].isna()]
-    return [(tuple(key), group) for key, group in layers.groupby(["experiment", "variant", "dataset"], sort=False)]
-
-
-def _grid(panels: int) -> tuple[Figure, np.ndarray]:
-    columns = min(COLUMNS, panels)
-    rows = -(-panels // columns)
+def _panels(tidy: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure with a titled panel for each network, and the rows of its layers beside the panel."""
+    groups = list(tidy[tidy["head"].isna()].groupby(["experiment", "variant", "dataset"], sort=False))
+    columns = min(COLUMNS, len(groups))
+    rows = -(-len(groups) // columns)
     figure = Figure(figsize=(1.9 * columns + LEGEND, 1.6 * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    for axes, ((experiment, variant, dataset), _) in zip(grid, groups, strict=False):
+        axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
+    for axes in grid[len(groups) :]:
+        axes.set_visible(False)
+    figure.supylabel("correlation", fontsize=8)
+    return figure, [(axes, group) for axes, (_, group) in zip(grid, groups, strict=False)]
 
 
 def _shown(tidy: pd.DataFrame) -> dict[str, Style]:
