@@ -15,7 +15,16 @@ from real_data import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TEXT_FILE = r"^open$|path\.open$|\.(read|write)_text$|FileHandler$"  # the functions that open one
-OPTIONAL = ("pandas", "matplotlib", "jinja2", "tabulate", "pydantic", "snakemake")  # imported by the extras alone
+OPTIONAL = (
+    "pandas",
+    "matplotlib",
+    "jinja2",
+    "tabulate",
+    "altair",
+    "yaml",
+    "pydantic",
+    "snakemake",
+)  # imported by the extras alone
 
 
 def run(code):
@@ -41,7 +50,16 @@ def test_type_checkers_see_every_name():
     lines = {line.strip() for line in imports.strip().splitlines()}
     assert lines == {f"from {module} import {name} as {name}" for name, module in ansatz._MODULES.items()}
     assert (ROOT / "scripts/ansatz/py.typed").exists()
-    assert PYPROJECT["tool"]["setuptools"]["package-data"] == {"ansatz": ["py.typed"]}
+
+
+def test_the_package_has_all_its_files():
+    package = ROOT / "scripts/ansatz"
+    packed = {
+        path for pattern in PYPROJECT["tool"]["setuptools"]["package-data"]["ansatz"] for path in package.glob(pattern)
+    }
+    others = {path for path in package.rglob("*.*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert package / "py.typed" in others
+    assert packed == others
 
 
 def test_names_that_do_not_exist_are_attribute_errors():

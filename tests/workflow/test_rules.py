@@ -102,7 +102,7 @@ def test_tables_and_figures_import_no_torch():
     figures = ", ".join(
         f"ansatz.reporting.figures.{path.stem}" for path in (LIBRARY / "reporting/figures").glob("[a-z]*.py")
     )
-    code = f"import sys, {rooms}, {figures}; sys.exit('torch' in sys.modules)"
+    code = f"import sys, {rooms}, {figures}, ansatz.reporting.page.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
 
 
@@ -155,6 +155,7 @@ def test_snakemake_has_the_limiter_that_is_switched_off():
 def test_conda_environments_hold_what_their_scripts_import():
     """Third-party modules that the library files of each rule import, and those it finds by name, wherever in them."""
     packages = {"sklearn": "scikit-learn", "PIL": "pillow", "annotated_types": "annotated-types"}
+    packages |= {"vl_convert": "vl-convert-python", "yaml": "pyyaml"}
     for text, script in rules().values():
         environment = re.search(r"conda:\n\s+(\w+)", text).group(1).lower()
         held = (ROOT / "envs" / f"{environment}.yaml").read_text()

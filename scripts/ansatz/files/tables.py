@@ -75,8 +75,8 @@ SCORES = (
     *("train", "test"),  # numbers of images
     "seconds",  # to fit the whole machine
 )
-# Chosen by users: "NA" and "007" are text.
-NAMES = ("experiment", "dataset", "machine", "initializer", "kind", "source", "other", "chain", "layer")
+# Text, also where it is empty, "NA" or "007".
+NAMES = ("experiment", "dataset", "machine", "initializer", "kind", "source", "other", "chain", "layer", "edge")
 
 
 def metrics_columns(columns: Iterable[str] = ()) -> list[str]:

@@ -86,6 +86,26 @@ def compare(values: pd.DataFrame, initializer: str, baseline: str) -> dict[str, 
     return interval | {"baseline": baseline, "p": mean_p_value(differences)}
 
 
+def limits(points: pd.DataFrame) -> tuple[float, float]:
+    """Return where the axis of a forest plot ends.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Means and both ends of their intervals, in three columns.
+
+    Returns
+    -------
+    low, high : float
+        With a margin around all intervals, unless some are much farther from 0 than most.
+    """
+    farthest = 3 * points.abs().max(axis=1).median()
+    ends = np.clip([points.min(axis=None), 0, points.max(axis=None)], -farthest, farthest)
+    low, high = np.nan_to_num([ends.min(), ends.max()])  # NaN if all diverged
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def _p_best(accuracy: pd.DataFrame) -> pd.Series:
     """Return the corrected p-values of all against the best mean, given accuracies (seeds, initializers)."""
     means = accuracy.mean().fillna(-np.inf)
@@ -198,13 +218,13 @@ def cost(resources: pd.DataFrame) -> str:
 
 def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in Markdown, with its caption below it; `summary` as from `with_published`."""
-    table = layout(summary).rename(columns=_headings(summary)).reset_index()
+    table = layout(summary).rename(columns=headings(summary)).reset_index()
     return table.to_markdown(index=False, disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
 
 
 def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in LaTeX (package booktabs); `summary` as from `with_published`."""
-    table = layout(summary, bold=r"\textbf{{{}}}").rename(columns=_headings(summary))
+    table = layout(summary, bold=r"\textbf{{{}}}").rename(columns=headings(summary))
     table = table.rename(columns=_latex, index=_latex).map(_latex)
     return table.rename_axis([None, None]).style.to_latex(
         hrules=True,
@@ -214,7 +234,8 @@ def to_latex(summary: pd.DataFrame, caption: str = "") -> str:
     )
 
 
-def _headings(summary: pd.DataFrame) -> dict[str, str]:
+def headings(summary: pd.DataFrame) -> dict[str, str]:
+    """Return the heading of each column of `layout`."""
     return {key: heading.format(baseline=summary.baseline.iloc[0]) for key, heading in HEADINGS.items()}
 
 

@@ -43,7 +43,7 @@ def layers(tidy: pd.DataFrame) -> Figure:
     Figure
         A panel for each (experiment, variant, dataset); lines are means over seeds, bands one standard deviation.
     """
-    styles = _shown(tidy)
+    styles = shown_pairs(tidy)
     with mpl.rc_context(STYLE):
         figure, panels = _panels(tidy)
         for axes, group in panels:
@@ -129,7 +129,7 @@ def heads(tidy: pd.DataFrame) -> Figure:
                 for (y, x), value in np.ndenumerate(drawn.to_numpy()):
                     colour = "white" if abs(value) > 0.6 else "black"
                     axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)
-            row[0].set_ylabel(f"{_title(experiment, variant)}\n{dataset}\nblock", fontsize=6)
+            row[0].set_ylabel(f"{network_title(experiment, variant)}\n{dataset}\nblock", fontsize=6)
         figure.supxlabel("head, from 1; blocks as in the names of layers", fontsize=7)
         figure.colorbar(image, ax=grid, label="correlation of NFM and AGOP", ticks=[-1, 0, 1])
     return figure
@@ -145,11 +145,11 @@ def variants(tidy: pd.DataFrame) -> Figure:
         As ``ansatz/tidy.csv``.
     """
     summary = by_variant(tidy)[::-1].reset_index(drop=True)
-    titles = [_title(row.experiment, row.variant) for row in summary.itertuples()]
+    titles = [network_title(row.experiment, row.variant) for row in summary.itertuples()]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.5 + LEGEND, 0.9 + 0.32 * len(summary)), layout="constrained")
         axes = figure.subplots()
-        styles = _shown(tidy)
+        styles = shown_pairs(tidy)
         for position, (pair, style) in enumerate(styles.items()):
             axes.errorbar(
                 summary[f"correlation_{pair}"],
@@ -177,17 +177,18 @@ def _panels(tidy: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]
     figure = Figure(figsize=(1.9 * columns + LEGEND, 1.6 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for axes, ((experiment, variant, dataset), _) in zip(grid, groups, strict=False):
-        axes.set_title(f"{_title(experiment, variant)}\n{dataset}", fontsize=6)
+        axes.set_title(f"{network_title(experiment, variant)}\n{dataset}", fontsize=6)
     for axes in grid[len(groups) :]:
         axes.set_visible(False)
     figure.supylabel("correlation", fontsize=8)
     return figure, [(axes, group) for axes, (_, group) in zip(grid, groups, strict=False)]
 
 
-def _shown(tidy: pd.DataFrame) -> dict[str, Style]:
+def shown_pairs(tidy: pd.DataFrame) -> dict[str, Style]:
     """Return the styles of the pairs that were compared anywhere."""
     return {pair: style for pair, style in STYLES.items() if tidy[f"correlation_{pair}"].notna().any() or pair in PAIRS}
 
 
-def _title(experiment: str, variant: str) -> str:
+def network_title(experiment: str, variant: str) -> str:
+    """Return what a network is called in figures."""
     return variant if experiment in (variant, PRETRAINED) else f"{experiment}: {variant.replace('_', ' ')}"

@@ -13,7 +13,7 @@ from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import DISTINCT, Style, styles
 from ansatz.reporting.figures.style import PANEL, STYLE, TINY, placeholder
 from ansatz.reporting.formatting import with_interval
-from ansatz.reporting.initialization import ALPHA
+from ansatz.reporting.initialization import ALPHA, limits
 from ansatz.reporting.speed import MARGIN
 
 SMALL, COLUMNS = (1.1, 1.1), 5  # inches of a small panel, and how many are side by side at most
@@ -55,7 +55,7 @@ def differences(table: pd.DataFrame) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6, len(datasets) * (0.3 + ROW * len(order)) + 0.6), layout="constrained")
         panels = figure.subplots(len(datasets), 1, sharex=True, sharey=True, squeeze=False).flatten()
-        panels[0].set_xlim(_limits(points))
+        panels[0].set_xlim(limits(points))
         panels[0].set_yticks(range(len(order)), order.index)
         panels[0].set_ylim(len(order) - 0.4, -0.6)
         for axes, dataset in zip(panels, datasets, strict=True):
@@ -69,15 +69,6 @@ def differences(table: pd.DataFrame) -> Figure:
             "filled: p < 0.05 in a paired t test, corrected for all comparisons (Holm)"
         )
     return figure
-
-
-def _limits(points: pd.DataFrame) -> tuple[float, float]:
-    """Return where the axis ends: at the ends of all intervals, unless some are much farther from 0 than most."""
-    farthest = 3 * points.abs().max(axis=1).median()
-    ends = np.clip([points.min(axis=None), 0, points.max(axis=None)], -farthest, farthest)
-    low, high = np.nan_to_num([ends.min(), ends.max()])  # NaN if all diverged
-    margin = 0.05 * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _draw_difference(axes: Axes, position: int, row: pd.Series, style: Style) -> None:

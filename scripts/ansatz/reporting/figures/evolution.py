@@ -87,7 +87,7 @@ def nfm(evolution: Evolution) -> Figure:
     """Draw the NFM of the first recorded layer at snapshots of a training."""
     name, layer = next(iter(evolution.layers.items()))
     weights = layer.filters.reshape(*layer.filters.shape[:2], -1)  # (snapshots, out, patch): all groups in one
-    columns = {_title(evolution, i): [weights[i].T @ weights[i]] for i in _drawn_snapshots(evolution)}
+    columns = {snapshot_title(evolution, i): [weights[i].T @ weights[i]] for i in _drawn_snapshots(evolution)}
     return _draw_maps(columns, [name], "entry")
 
 
@@ -98,7 +98,7 @@ def filters(evolution: Evolution) -> Figure:
     drawn = layer.filters[:, :FILTERS]  # (snapshots, filters, in/groups, kh, kw)
     rows = [f"{short(name)}\nfilter {number}" for number in range(1, drawn.shape[1] + 1)]
     scale = "weight" if drawn.shape[2] == 1 else "weight, mean over channels"
-    columns = {_title(evolution, i): list(drawn[i].mean(1)) for i in _drawn_snapshots(evolution)}
+    columns = {snapshot_title(evolution, i): list(drawn[i].mean(1)) for i in _drawn_snapshots(evolution)}
     return _draw_maps(columns, rows, scale)
 
 
@@ -109,7 +109,9 @@ def outputs(evolution: Evolution) -> Figure:
     drawn = {name: evolution.layers[name].outputs[:, : FILTERS // 2] for name in names}  # (snapshots, filters, ...)
     rows = [f"{short(name)}\nfilter {number}" for name, maps in drawn.items() for number in range(1, maps.shape[1] + 1)]
     columns = {
-        _title(evolution, i): [output / (np.abs(maps).max() or 1.0) for maps in drawn.values() for output in maps[i]]
+        snapshot_title(evolution, i): [
+            output / (np.abs(maps).max() or 1.0) for maps in drawn.values() for output in maps[i]
+        ]
         for i in _drawn_snapshots(evolution)
     }
     return _draw_maps(columns, rows, "output / layer's largest")
@@ -119,7 +121,8 @@ def _drawn_snapshots(evolution: Evolution) -> np.ndarray:
     return evenly_spaced(len(evolution.curves["epoch"]), SNAPSHOTS)
 
 
-def _title(evolution: Evolution, snapshot: int) -> str:
+def snapshot_title(evolution: Evolution, snapshot: int) -> str:
+    """Return what a snapshot is called: the epoch or step after which it was taken."""
     epoch = evolution.curves["epoch"][snapshot]
     if epoch == 0:
         return "before"

@@ -1,6 +1,6 @@
 """Scores of kernel machines: accuracy against noise, and improvement over the baseline."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -40,14 +40,14 @@ def noise(tidy: pd.DataFrame, machines: Machines) -> Figure:
     Figure
         A panel for each (experiment, dataset), a line for each machine; where there is one level of noise, a bar.
     """
-    summary = _with_all_layers(summarize(tidy, machines))
+    summary = with_all_layers(summarize(tidy, machines))
     return _draw_panels(summary, machines, _draw_noise, "noise", "test accuracy, percent", PERCENT)
 
 
 @figure
 def improvement(tidy: pd.DataFrame, machines: Machines) -> Figure:
     """Draw the improvement over the baseline as bars with their 95 % interval; parameters as for `noise`."""
-    return _draw_improvement(_with_all_layers(summarize(tidy, machines)), machines, _draw_bars, "noise")
+    return _draw_improvement(with_all_layers(summarize(tidy, machines)), machines, _draw_bars, "noise")
 
 
 @figure
@@ -64,7 +64,21 @@ def layers(tidy: pd.DataFrame, machines: Machines) -> Figure:
     return _draw_improvement(summary, machines, _draw_layers, "layers that learn features")
 
 
-def _with_all_layers(summary: pd.DataFrame) -> pd.DataFrame:
+def styles_of(machines: Machines, labels: Iterable[str]) -> dict[str, Style]:
+    """Return the style of each machine, which does not depend on what a figure shows.
+
+    Parameters
+    ----------
+    machines : mapping of str to Machine
+        Those that are declared, by label.
+    labels : iterable of str
+        Those that are drawn, of which some may not be declared.
+    """
+    every = {**machines, **present(machines, labels)}
+    return styles(every, grey=[label for label, machine in every.items() if not machine.learns_features])
+
+
+def with_all_layers(summary: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows in which a machine has all its layers."""
     return summary[summary.layers == summary.groupby([*TASK, "machine"]).layers.transform("max")]
 
@@ -81,9 +95,7 @@ def _draw_improvement(summary: pd.DataFrame, machines: Machines, draw: Draw, x: 
 
 
 def _draw_panels(summary: pd.DataFrame, machines: Machines, draw: Draw, x: str, y: str, ticks: Formatter) -> Figure:
-    shown = present(machines, summary.machine)
-    every = {**machines, **shown}  # styles do not depend on what a figure shows
-    style_of = styles(every, grey=[label for label, machine in every.items() if not machine.learns_features])
+    shown, style_of = present(machines, summary.machine), styles_of(machines, summary.machine)
     panels = list(summary.groupby(["experiment", "dataset"], sort=False))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)

@@ -1,0 +1,164 @@
+"""The page of results: which sections it has, what their charts draw, and that it is one file that loads nothing."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ansatz.files.tables import read_csv
+from ansatz.reporting.page import charts
+from ansatz.reporting.page.blocks import make_sections
+from ansatz.reporting.page.initialization import verdict
+from ansatz.reporting.page.pictures import tiled
+from ansatz.reporting.page.render import PARTS, render
+from page_material import CONFIGURATION, everything, initialization_material, kernel_material, study
+
+TITLES = [
+    "Which initializer is best?",
+    "How do they learn?",
+    "At which learning rate?",
+    "How fast do they learn?",
+    "Which signals do they start from?",
+    "Do features transfer?",
+    "What do the sources hold?",
+    "How alike are the sources?",
+    "What does repeating it do?",
+    "Do NFM and AGOP align?",
+    "How do features form?",
+    "Do machines learn features without backpropagation?",
+    "Every run",
+    "Where it comes from",
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return render("mine", everything(tmp_path_factory.mktemp("page")))
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def titles_of(page):
+    return re.findall(r"<h2>(.*?)</h2>", page.partition("<main>")[2].partition("</main>")[0])
+
+
+def test_all_sections_appear_in_order(page):
+    assert titles_of(page) == TITLES
+
+
+def test_a_section_that_was_not_run_does_not_appear(tmp_path):
+    page = render("mine", {"configuration": CONFIGURATION} | kernel_material(tmp_path))
+    assert titles_of(page) == [TITLES[11], TITLES[13]]
+    assert 'class="filters"' not in page, "there is one dataset, so there is nothing to filter by"
+
+
+def test_it_loads_nothing(page):
+    without_libraries = re.sub(r'<script type="module">const n=.*?</script>', "", page, count=1, flags=re.DOTALL)
+    assert len(without_libraries) < len(page)
+    assert re.findall(r'(?:src|href)="(?!#|data:|logs/)[^"]*"', without_libraries) == []
+    assert "http" not in re.sub(r'"http://www.w3.org/[^"]*"', "", without_libraries)
+
+
+def test_every_chart_has_rows_and_says_what_it_shows(page):
+    data = data_of(page)
+    assert len(data["charts"]) == page.count("data-chart=")
+    for chart in data["charts"]:
+        table = data["tables"][chart["table"]]
+        rows = len(decoded(next(iter(table.values()))))
+        kept = [i for i in range(rows) if all(decoded(table[key])[i] == value for key, value in chart["where"].items())]
+        assert kept, chart["where"]
+        for field in fields_of(chart["spec"]):
+            assert field.replace("\\", "") in {*table, *made(chart["spec"])}, field
+    assert not re.search(r'role="img" aria-label=""', page)
+
+
+def decoded(column):
+    return column if isinstance(column, list) else [column["levels"][code] for code in column["codes"]]
+
+
+def fields_of(spec):
+    """Yield the fields that encodings of a specification draw."""
+    for part in [spec, *spec.get("layer", [])]:
+        for encoding in part.get("encoding", {}).values():
+            for each in encoding if isinstance(encoding, list) else [encoding]:
+                if isinstance(each, dict) and "field" in each:
+                    yield each["field"]
+
+
+def made(spec):
+    """Return the fields that transforms of a specification make."""
+    transforms = [step for part in [spec, *spec.get("layer", [])] for step in part.get("transform", [])]
+    return {name for step in transforms for name in [step.get("as"), *(one["as"] for one in step.get("aggregate", []))]}
+
+
+def test_curves_hold_the_numbers_of_the_table(page):
+    data = data_of(page)["tables"]["how-do-they-learn/epochs"]
+    tidy, _ = study()
+    np.testing.assert_allclose(data["validation_accuracy"], 100 * tidy.validation_accuracy, rtol=1e-4)
+    np.testing.assert_allclose(data["gap"], tidy.validation_loss - tidy.train_loss, rtol=1e-4)
+    assert decoded(data["initializer"]) == list(tidy.initializer)
+    assert decoded(data["source"])[-1] == "letters"
+
+
+def test_names_stay_text(tmp_path):
+    name = "<script>alert('\"ü')</script>"
+    material = initialization_material(tmp_path, datasets=(name,))
+    page = render(name, {"configuration": CONFIGURATION} | material)
+    assert name not in page
+    assert "&lt;script&gt;alert(" in page
+    assert set(decoded(data_of(page)["tables"]["how-do-they-learn/epochs"]["dataset"])) == {name}
+
+
+def test_diverged_runs_leave_gaps_and_not_numbers(tmp_path):
+    material = initialization_material(tmp_path)
+    tidy = read_csv(material["tidy"])
+    tidy.loc[tidy.initializer == "orthogonal", ["status", "validation_loss"]] = ["diverged", np.inf]
+    tidy.to_csv(material["tidy"], index=False)
+    data = data_of(render("mine", {"configuration": CONFIGURATION} | material))  # JSON has no infinity
+    assert "orthogonal" not in data["tables"]["how-do-they-learn/epochs"]["initializer"]["levels"]
+
+
+def test_the_verdict_names_what_differs():
+    rows = [("a", 0.9, np.nan, np.nan), ("b", 0.95, 0.05, 0.01), ("c", 0.8, -0.1, 0.02), ("d", 0.91, 0.01, 0.4)]
+    table = pd.DataFrame(rows, columns=["initializer", "validation_mean", "difference", "p"])
+    table = table.assign(dataset="svhn", baseline="a")
+    assert (
+        verdict(table) == "On svhn, b is better than a and c is worse. The highest mean is that of b on svhn (95.00%)."
+    )
+    table["p"] = np.nan
+    assert verdict(table).startswith(
+        "On svhn, no initializer differs significantly from a. Without a second seed, nothing can be tested."
+    )
+    two = pd.concat([table, table.assign(dataset="mnist")], ignore_index=True)
+    assert verdict(two).startswith("On svhn and mnist, no initializer")
+
+
+def test_long_curves_are_thinned_and_say_so():
+    table = pd.DataFrame({"run": np.repeat(["a", "b"], 500), "epoch": np.tile(np.arange(500), 2)})
+    kept, note = charts.thinned(table, ["run"], "epoch", most=50)
+    for _, own in kept.groupby("run"):
+        assert own.epoch.iloc[0] == 0
+        assert own.epoch.iloc[-1] == 499
+        assert len(own) == 50
+    assert note == "Of the 500 points of a line, 50 are drawn, evenly spaced."
+    assert charts.thinned(table[table.epoch < 50], ["run"], "epoch", most=50)[1] == ""
+
+
+def test_maps_are_tiled_a_pixel_apart():
+    sheet = tiled(np.arange(3 * 2 * 2).reshape(3, 2, 2), columns=2)
+    expected = np.array(
+        [[0, 1, np.nan, 4, 5], [2, 3, np.nan, 6, 7], [np.nan] * 5, [8, 9, *[np.nan] * 3], [10, 11, *[np.nan] * 3]]
+    )
+    np.testing.assert_array_equal(sheet, expected)
+
+
+def test_links_of_sections_are_unique(tmp_path):
+    material = everything(tmp_path)
+    read = {key: read_csv(value) if str(value).endswith(".csv") else value for key, value in material.items()}
+    read["generations"] = [read_csv(path) for path in material["generations"]]
+    names = [section.name for section in make_sections(PARTS, read)]
+    assert len(set(names)) == len(names) == len(TITLES)
