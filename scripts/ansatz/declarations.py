@@ -25,6 +25,7 @@ PACKAGES = {
     "machine": "machines",
     "kernel": "machines",
     "task": "machines",
+    "exporter": "export",
 }  # kind -> the package whose files define the library's own
 SET_BY_THE_JOB = ("device", "memory", "random_state", "dtype")  # parameters that are no options
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()  # the default of an option without one

@@ -1,4 +1,4 @@
-"""Decorators that register initializers, networks, datasets, kernels, machines, tasks and metrics.
+"""Decorators that register initializers, networks, datasets, kernels, machines, tasks, metrics and exporters.
 
 Everything registered has a kind, a name, declared properties (the decorator's keywords) and options (its keyword-only
 parameters, with their types, defaults and meanings). All of this is read from the source, without importing it: the
@@ -238,6 +238,17 @@ def task(defined: Any = None, *, name: str | None = None, of_dataset: bool = Tru
         Whether it consists of a dataset's images; otherwise it is called with None instead of the dataset.
     """
     return _decorator("task", defined, {"name": name, "of_dataset": of_dataset})
+
+
+def exporter(defined: Any = None, *, name: str | None = None, view: str = "") -> Any:
+    """Register an exporter: ``(study, folder)`` writes an `ansatz.export.study.Study` into an empty folder.
+
+    Parameters
+    ----------
+    view : str
+        The command that shows what was written, with ``{folder}`` where that is.
+    """
+    return _decorator("exporter", defined, {"name": name, "view": view})
 
 
 # ------------------------------------------------------------------------------------------------- finding

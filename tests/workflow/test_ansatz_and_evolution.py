@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ansatz.export.study import read_study
 from ansatz.files.tables import ALIGNMENT
 from ansatz.networks.build import build
 from ansatz.networks.weights import save_weights
@@ -59,6 +60,19 @@ def test_evolution_holds_what_was_seen(complete_once):
     assert (folder / "table.md").read_text().count("\n") > 5
     for figure in ("curves", "correlation", "nfm", "filters", "outputs"):
         assert Image.open(folder / f"{figure}.png").width > 200
+
+
+def test_trainings_of_every_section_are_exported(complete_once):
+    places = {run.place: len(run.epochs) for run in read_study(complete_once.results).runs}
+    assert places == {
+        "ansatz/lenet/lenet5/digits/seed0": 2,
+        "ansatz/sweep/patch_size-3_pooling-max/digits/seed0": 2,
+        "ansatz/sweep/patch_size-5_pooling-max/digits/seed0": 2,
+        "evolution/lenet/digits/seed0": 2,
+        "initialization/runs/digits/kaiming_uniform/seed0": 2,
+        "initialization/runs/digits/nfm/seed0": 2,
+        "sources/digits": 1,
+    }
 
 
 def test_nothing_is_to_be_done_again_and_another_picture_draws_one(complete):

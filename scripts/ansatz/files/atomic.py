@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import errno
 import json
@@ -19,6 +19,8 @@ Content = TypeVar("Content", bound=Collection)
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` at the end, or is removed when the body fails.
 
+    The body writes a file there, or makes a folder.
+
     The temporary name is always the same, so that the next attempt overwrites what a killed process left behind.
 
     Raises
@@ -29,9 +31,11 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_of(path)
-    temporary.unlink(missing_ok=True)
+    _remove(temporary)
     try:
         yield temporary
+        if temporary.is_dir():
+            _remove(path)  # no folder replaces another
         os.replace(temporary, path)
     except BaseException as error:
         reason = None
@@ -39,10 +43,17 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
             reason = "no space left on the device"
         elif is_too_large(error, temporary):
             reason = "larger than files may be here (ulimit -f)"
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         if reason:
             raise UserError(f"{path}: {reason}; nothing was written") from error
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def partial_of(path: Path) -> Path:

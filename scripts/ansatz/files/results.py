@@ -27,17 +27,24 @@ def write_results(
 
 
 def read_results(
-    metrics: str | os.PathLike[str], summary: str | os.PathLike[str]
+    metrics: str | os.PathLike[str], summary: str | os.PathLike[str], keys: Sequence[str] = (*RUN, *OUTCOME)
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     """Read what `write_results` wrote.
+
+    Parameters
+    ----------
+    metrics, summary : path
+    keys : sequence of str
+        What the outcome has to have.
 
     Raises
     ------
     UserError
         If a file cannot be read, is incomplete, or has changed.
     """
-    table, outcome = read_csv(metrics, METRICS), read_json(summary, (*RUN, *OUTCOME, "fingerprint"))
-    if outcome.pop("fingerprint") != _fingerprint(metrics, outcome):
+    table, outcome = read_csv(metrics, METRICS), read_json(summary, (*keys, "fingerprint"))
+    content = {key: value for key, value in outcome.items() if key != "fingerprint"}
+    if outcome["fingerprint"] != _fingerprint(metrics, content):
         name = Path(summary).name
         raise UserError(f"{metrics}: it or {name} has changed since they were written; remove it and run again")
     return table, outcome

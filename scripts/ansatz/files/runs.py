@@ -41,11 +41,15 @@ def gather(metrics: Paths, summaries: Paths) -> "tuple[pd.DataFrame, pd.DataFram
     for table, outcome in zip(epochs, outcomes, strict=True):
         for position, key in enumerate(RUN):
             table.insert(position, key, outcome[key])
+        table["images"] = images_seen(table)
     tidy = pd.concat(epochs, ignore_index=True)
-    images = (tidy.images_per_second * tidy.seconds).round().astype(int)  # of each epoch
-    tidy["images"] = images.groupby([tidy[key] for key in RUN]).cumsum()
     epoch, *columns = [column for column in metrics_columns(tidy.columns) if column not in CLOCK]
     return tidy[[*RUN, epoch, "images", *columns]], pd.DataFrame(outcomes)[[*RUN, *OUTCOME]]
+
+
+def images_seen(epochs: "pd.DataFrame") -> "pd.Series":
+    """Return the training images that a run has seen by the end of each epoch, from its ``metrics.csv``."""
+    return (epochs.images_per_second * epochs.seconds).round().astype(int).cumsum()
 
 
 def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":

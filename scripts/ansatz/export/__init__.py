@@ -1,0 +1,1 @@
+"""Runs for experiment trackers: ``python -m ansatz.export results/digits --to mlflow``."""
