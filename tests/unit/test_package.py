@@ -15,16 +15,10 @@ from real_data import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TEXT_FILE = r"^open$|path\.open$|\.(read|write)_text$|FileHandler$"  # the functions that open one
-OPTIONAL = (
-    "pandas",
-    "matplotlib",
-    "jinja2",
-    "tabulate",
-    "altair",
-    "yaml",
-    "pydantic",
-    "snakemake",
-)  # imported by the extras alone
+OPTIONAL = (  # imported by the extras alone
+    *("pandas", "matplotlib", "jinja2", "tabulate", "altair", "yaml", "pydantic", "snakemake"),
+    *("tensorboard", "mlflow", "wandb"),
+)
 
 
 def run(code):
