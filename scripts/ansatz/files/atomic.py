@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ansatz.errors import UserError
 
 Content = TypeVar("Content", bound=Collection)
+FULL = ("no space left on device", "disk is full")  # what libraries say in errors of their own, SQLite the latter
 
 
 @contextmanager
@@ -64,6 +65,8 @@ def partial_of(path: Path) -> Path:
 def disk_is_full(error: BaseException, folder: Path) -> bool:
     """Return whether a full disk is why a library failed to write into `folder`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if any(words in str(error).lower() for words in FULL):
         return True
     return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < 2**16
 

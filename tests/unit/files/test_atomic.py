@@ -1,6 +1,7 @@
 """Files are written whole or not at all."""
 
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -17,6 +18,17 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path):
         raise KeyboardInterrupt
     assert (tmp_path / "x").read_text() == "before"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_told_from_what_libraries_say(tmp_path):
+    def fail():
+        with atomic(tmp_path / "x") as temporary:
+            temporary.mkdir()
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(UserError, match=r"x: no space left on the device; nothing was written$"):
+        fail()
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_reads_back(tmp_path):
