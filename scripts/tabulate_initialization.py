@@ -1,4 +1,4 @@
-"""Make the table of the initialization study: as CSV, in Markdown and in LaTeX."""
+"""Make the table of the initialization study: as CSV, in Markdown, HTML and LaTeX."""
 
 from ansatz.files.atomic import write_text
 from ansatz.files.tables import OUTCOME, RESOURCES, RUN, read_csv, write_csv
@@ -20,4 +20,5 @@ with job(snakemake.log[0]) as log:
     caption = f"{initialization.caption(summary)} {cost}"
     tables = initialization.to_markdown(summary, caption), ranking.to_markdown(ranks, baseline)
     write_text(snakemake.output.markdown, "\n".join(tables))
+    write_text(snakemake.output.html, initialization.to_html(summary, caption))
     write_text(snakemake.output.latex, initialization.to_latex(summary, caption))

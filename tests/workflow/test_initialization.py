@@ -44,6 +44,7 @@ def test_results_are_there_and_say_what_made_them(finished_once):
         "resources.csv",
         "activations.csv",
         "table.csv",
+        "table.html",
         "ranking.csv",
         "table.md",
         "table.tex",

@@ -1,6 +1,7 @@
 """Summaries and tables of the initialization study."""
 
 from collections.abc import Collection
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,15 @@ HEADINGS = {
     "p": "p (Holm)",
     "published": "published",
 }
+PAGE: Any = [
+    {"selector": "", "props": "font: 15px/1.5 system-ui, sans-serif; border-collapse: collapse; margin: 1em"},
+    {"selector": "th", "props": "text-align: left"},
+    {
+        "selector": "th, td",
+        "props": "padding: .2em 1.2em .2em 0; border-bottom: 1px solid #d9dfe5; white-space: nowrap",
+    },
+    {"selector": "caption", "props": "caption-side: bottom; text-align: left; max-width: 60em; padding-top: 1em"},
+]  # of the table as a page
 LATEX = str.maketrans({"_": r"\_", "%": r"\%", "Δ": r"$\Delta$", "±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$"})
 
 
@@ -220,6 +230,15 @@ def to_markdown(summary: pd.DataFrame, caption: str = "") -> str:
     """Return the table in Markdown, with its caption below it; `summary` as from `with_published`."""
     table = layout(summary).rename(columns=headings(summary)).reset_index()
     return table.to_markdown(index=False, disable_numparse=True) + "\n" + (f"\n{caption}\n" if caption else "")
+
+
+def to_html(summary: pd.DataFrame, caption: str = "") -> str:
+    """Return the table as a page of HTML; `summary` as from `with_published`."""
+    table = layout(summary, bold="{}").rename(columns=headings(summary)).reset_index()
+    weights = np.where(summary.p_best >= ALPHA, "font-weight: bold", "")
+    styler = table.style.hide(axis="index").format(escape="html").set_caption(escape(caption))
+    styler = styler.apply(lambda column: weights, subset=[HEADINGS["validation"]]).set_table_styles(PAGE)
+    return styler.to_html(doctype_html=True)
 
 
 def to_latex(summary: pd.DataFrame, caption: str = "") -> str:

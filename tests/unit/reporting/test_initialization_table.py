@@ -1,5 +1,7 @@
 """The table of the initialization study against SciPy and plain arithmetic."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,6 +142,15 @@ def test_numbers_published_for_other_settings_are_marked(summary):
     assert initialization.layout(elsewhere).published["svhn", "nfm"] == "(92.79)"
     text = "In parentheses: published for other settings (VGG11 at 224 px, 20 epochs)."
     assert text in initialization.caption(elsewhere)
+
+
+def test_html(summary):
+    text = initialization.to_html(summary, "Accuracies in percent, p < 5 %.")
+    assert "p &lt; 5 %." in text
+    bold = re.search(r"#(\S+_row1_col2).*?{\s*font-weight: bold", text, re.DOTALL)
+    assert bold
+    assert re.search(rf'id="{bold[1]}"[^>]*>96.00 ± 1.00<', text)
+    assert "<script>" not in initialization.to_html(summary.assign(dataset="<script>"))
 
 
 def test_latex(summary):
