@@ -98,7 +98,7 @@ def test_the_report_needs_no_network(finished):
         "How strongly the layers",
         "Eigenvalues of the feature matrices",
         "Initialization",
-        "Table",
+        "accuracies",
     ):
         assert words in page
     for outside in ('src="http', "src='http", 'rel="stylesheet" href="http', "@import"):
