@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_text_files_are_in_utf_8_in_every_locale():
 
 
 def test_help_names_everything():
-    described = run("import pydoc, ansatz; print(pydoc.plaintext.document(ansatz))")
+    described = pydoc.plaintext.document(ansatz)
     for name in ansatz.__all__:
         assert f" {name}(" in described or f" class {name}" in described, name
 

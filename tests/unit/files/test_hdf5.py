@@ -38,7 +38,7 @@ def assert_same(actual, expected):
             np.testing.assert_array_equal(actual[name], member)
 
 
-@settings(max_examples=40)  # as files are synchronised with the disk
+@settings(max_examples=25)  # as files are synchronised with the disk
 @given(trees)
 def test_a_tree_reads_back(tmp_path_factory, tree):
     path = tmp_path_factory.mktemp("tree") / "x.h5"

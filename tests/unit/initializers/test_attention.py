@@ -134,16 +134,19 @@ def test_joint_draws_keep_what_scores_consist_of():
         for each in studied_maps(source).values():
             each.weight.mul_(3)
     matrices = {"nfm": nfm(source, list(studied_maps(source)))}
-    for head in range(2):
-        expected = products(source, "qk", head)
-        for name, factor in (("nfm_joint", 1), ("nfm", 0)):
-            samples = []
-            for seed in range(300):
-                initialize(drawn, name, seed=seed, matrices=matrices)
-                samples.append(products(drawn, "qk", head))
-            samples = torch.stack(samples).double()
-            errors = (samples.mean(0) - factor * expected).abs() / (samples.std(0) / math.sqrt(len(samples)))
-            assert errors.max() < ERRORS, name
+    expected = heads_products(source)
+    for name, factor in (("nfm_joint", 1), ("nfm", 0)):
+        samples = []
+        for seed in range(300):
+            initialize(drawn, name, seed=seed, matrices=matrices)
+            samples.append(heads_products(drawn))
+        samples = torch.stack(samples).double()
+        errors = (samples.mean(0) - factor * expected).abs() / (samples.std(0) / math.sqrt(len(samples)))
+        assert errors.max() < ERRORS, name
+
+
+def heads_products(network):
+    return torch.stack([products(network, "qk", head) for head in range(2)])
 
 
 def test_joint_draws_have_the_scale_of_the_source():

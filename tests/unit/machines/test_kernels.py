@@ -22,7 +22,7 @@ REFERENCE = ROOT.parent / "shared" / "reference"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(cases())
 def test_a_kernel_is_what_the_definition_says(case):
     kernel, x, z, factor = case
@@ -31,7 +31,7 @@ def test_a_kernel_is_what_the_definition_says(case):
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(cases())
 def test_a_kernel_of_images_with_themselves_is_what_the_definition_says(case):
     kernel, x, z, factor = case

@@ -385,7 +385,7 @@ def test_the_library_computes_with_torch_alone():
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB there")
 @pytest.mark.parametrize(
     ("precision", "size", "count", "epochs"),
-    [("float32", 32, 172, 2), ("bfloat16", 32, 16, 6), ("float32", 224, 24, 2), ("bfloat16", 224, 4, 2)],
+    [("float32", 32, 172, 2), ("bfloat16", 32, 16, 6), ("float32", 224, 24, 2)],
 )
 def test_a_training_takes_the_memory_of_its_state_and_what_it_may_besides(precision, size, count, epochs):
     """State is the parameters, their gradients and momenta, and the best weights; nothing grows with the epochs.
