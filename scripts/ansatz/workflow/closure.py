@@ -57,7 +57,7 @@ def _imported(path: Path) -> list[Path]:
 
 def _modules(path: Path) -> Iterator[str]:
     """Yield all modules that a file may import; ``from a import b`` may mean a or a.b."""
-    for node in _statements(_tree(path)):
+    for node in _statements(_parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -80,11 +80,16 @@ def _files(root: Path, module: str) -> list[Path]:
     parts = module.split(".")
     places = [root.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
     files = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
-    return [file for file in files if file.name != "__init__.py" or len(_tree(file).body) > 1]
+    return [file for file in files if file.name != "__init__.py" or not _is_empty(file)]
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
+def _is_empty(package: Path) -> bool:
+    return len(_parsed(package).body) <= 1
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Return a file's tree. None is kept, as the garbage collector would go through all of them again and again."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
