@@ -64,6 +64,9 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
 def save(figure: Figure, *paths: str | os.PathLike[str]) -> None:
     """Write a figure to each path, in the format of its suffix; without a date, so that files repeat byte for byte."""
     with mpl.rc_context(STYLE):
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)  # once for all formats, as it takes longer than drawing
+            figure.set_layout_engine("none")
         for path in paths:
             form = Path(path).suffix[1:]
             with atomic(path) as temporary:
