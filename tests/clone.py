@@ -1,5 +1,6 @@
 """A clone of the repository as users have it, and Snakemake in it."""
 
+import compileall
 import fcntl
 import os
 import shutil
@@ -91,7 +92,9 @@ def shared_clone(folder, make):
 
 
 def copy_repository(to):
+    """Copy the repository's files, its library compiled: else, each program in each clone would compile it anew."""
+    compileall.compile_dir(ROOT / "scripts", quiet=1)  # what has not been compiled since it was changed
     for part in PARTS:
-        shutil.copytree(ROOT / part, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / part, to / part)
     os.symlink("profiles/slurm", to / "slurm")
     return Clone(to)
