@@ -1,12 +1,12 @@
 """Python programs without their start: they are forked from a process that has imported the packages they need.
 
-`run` is for tests. `python forkserver.py serve` is that process, one for all processes of a test run;
-`python forkserver.py script FILE` is what a forked Snakemake starts in place of `python FILE`.
+`run` is for tests. `python forkserver.py` is that process, one for all processes of a test run. A forked Snakemake has
+its scripts run in forks of it as well.
 
 Only packages of others are imported beforehand: a program imports the library of the clone it runs in. The server
 computes nothing and has no threads, so that its forks may have some. Two things are not as a user has them, and are
-for tests that start the command itself: an import that is missing may be there already, and the time and memory that
-Snakemake measures are not the script's.
+for tests that start the command itself: an import that is missing may be there already, and Snakemake does not measure
+the memory of scripts.
 """
 
 import atexit
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import uuid
 from contextlib import suppress
@@ -85,7 +86,7 @@ def start():
             listener.listen(64)  # who connects from now on waits for the imports
             os.link(own, address)  # one process wins
             owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-            command = [sys.executable, __file__, "serve", str(listener.fileno()), str(owner)]
+            command = [sys.executable, __file__, str(listener.fileno()), str(owner)]
             environment = os.environ | ONE_THREAD
             subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
     return str(address)
@@ -107,6 +108,7 @@ def serve(descriptor, owner):
     folder = Path(listener.getsockname()).parent
     for package in PACKAGES:
         import_module(package)
+    sys.modules["snakemake.cli"].get_argument_parser()  # it finds Snakemake's plugins, once for all forks
     gc.collect()
     gc.freeze()  # what a fork's collections leave alone is not copied
     listener.settimeout(0.02)
@@ -160,9 +162,13 @@ def execute(program, *arguments):
 
 
 def execute_script(script, file, edit=False):
-    """Run a script as Snakemake does, but with a fork of the server for Python."""
-    python = f"{sys.executable} -IS {__file__} script"
-    script._execute_cmd("{python} {file:q}", python=python, file=file, is_python_script=True)
+    """Run a script in a fork of the server, where Snakemake would start Python; only its time is measured."""
+    began = time.monotonic()
+    status = request(os.environ[ADDRESS], [file], Path.cwd(), dict(os.environ), output=1)
+    if record := script.bench_record:
+        record.running_time, record.process_gone = time.monotonic() - began, True
+    if status:
+        raise subprocess.CalledProcessError(status, file)
 
 
 def finish(program, *arguments):
@@ -185,9 +191,4 @@ def finish(program, *arguments):
 
 
 if __name__ == "__main__":
-    command, *arguments = sys.argv[1:]
-    if command == "serve":
-        os._exit(finish(execute, *serve(*arguments)))
-    else:
-        status = request(os.environ[ADDRESS], arguments, Path.cwd(), dict(os.environ), output=1)
-        sys.exit(status if status >= 0 else 128 - status)
+    os._exit(finish(execute, *serve(*sys.argv[1:])))
