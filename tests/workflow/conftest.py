@@ -23,10 +23,13 @@ def clone(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished_once(shared):
-    """A clone in which the small study has run, by the command that a user types."""
+    """A clone in which the small study has run; by the command that a user types, but for what runs again with it."""
 
     def run(clone):
         clone.configure()
+        run = "initialization/runs/digits/kaiming_uniform/seed0"
+        repeated = (f"{run}/metrics.csv", f"{run}/activations.csv", "sources/digits/weights.pt")
+        clone.snakemake(*(f"results/test/{file}" for file in repeated))
         assert clone.start("--cores", "2", "--configfile", "config/test.yaml").wait() == 0, clone.output
 
     return shared_clone(shared / "finished", run)

@@ -1,9 +1,11 @@
 """Adding something of one's own: one function or class in one file, and nothing but its own runs.
 
-Each row adds one, to the library and as a plugin, to a study that has run, and asks what is to be run then.
+Each row adds one to a study that has run, and asks what is to be run then. By turns, a row is planned as a plugin and
+runs in the library, or the other way round.
 """
 
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import pandas as pd
 import pytest
@@ -420,19 +422,17 @@ def add(clone, row, place):
         clone.configure_all(plugins=["mine.py"], **row.changes)
 
 
-@pytest.mark.parametrize("place", ["library", "plugin"])
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(("name", "place"), list(zip(ROWS, cycle(["plugin", "library"]), strict=False)))
 def test_one_file_adds_it_and_only_its_runs_are_planned(complete, name, place):
     row = ROWS[name]
     add(complete, row, place)
     assert complete.planned() == row.planned
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_what_was_added_runs(complete, name):
-    """As a plugin or in the library, by turns."""
+@pytest.mark.parametrize(("name", "place"), list(zip(ROWS, cycle(["library", "plugin"]), strict=False)))
+def test_what_was_added_runs(complete, name, place):
     row = ROWS[name]
-    add(complete, row, "plugin" if list(ROWS).index(name) % 2 else "library")
+    add(complete, row, place)
     complete.snakemake(*(f"results/test/{file}" for file in row.results))
     for file in row.results:
         assert (complete.results / file).stat().st_size

@@ -48,7 +48,9 @@ LAYERS = list(studied_maps(build(**VIT, classes=2, seed=0)))
 def done(shared):
     def run(clone):
         clone.write(STUDY)
-        clone.snakemake()
+        files = [f"initialization/{file}" for file in ("runs.csv", "activations.csv", "figures/activations.png")]
+        files += ["sources/spectra.csv", "sources/digits/matching.md"]
+        clone.snakemake("ansatz", "evolution", *(f"results/test/{file}" for file in files))
 
     return shared_clone(shared / "transformers", run)
 

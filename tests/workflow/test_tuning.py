@@ -10,6 +10,7 @@ from clone import shared_clone
 
 TRAINING = {"epochs": 1, "batch_size": 16}
 TUNING = {"learning_rates": [1e-7, 0.01], "seeds": [10]}
+TABLE = "results/test/initialization/table.md"
 
 
 def configure(clone, **tuning):
@@ -65,18 +66,18 @@ def test_the_best_rate_trains_the_study(tuned_once):
 
 def test_a_rate_more_trains_only_that_rate(tuned):
     configure(tuned, learning_rates=[1e-7, 1e-6, 0.01])
-    assert trained(tuned.snakemake()) == ["initialization/tuning/digits/kaiming_normal/1e-06/seed10"]
-    assert tuned.planned() == {}
+    assert trained(tuned.snakemake(TABLE)) == ["initialization/tuning/digits/kaiming_normal/1e-06/seed10"]
+    assert tuned.planned(TABLE) == {}
 
 
 def test_other_seeds_train_again_only_what_a_changed_choice_reaches(tuned):
     configure(tuned, seeds=[11])
     places = [f"initialization/tuning/digits/kaiming_normal/{rate}/seed11" for rate in ("0.01", "1e-07")]
-    assert sorted(trained(tuned.snakemake())) == sorted(places)
-    assert tuned.planned() == {}
+    assert sorted(trained(tuned.snakemake(TABLE))) == sorted(places)
+    assert tuned.planned(TABLE) == {}
 
 
 def test_a_changed_choice_trains_the_study_again(tuned):
     configure(tuned, learning_rates=[1e-7])
-    assert trained(tuned.snakemake()) == ["initialization/runs/digits/kaiming_normal/seed0"]
+    assert trained(tuned.snakemake(TABLE)) == ["initialization/runs/digits/kaiming_normal/seed0"]
     assert set(pd.read_csv(run_of(tuned) / "metrics.csv").learning_rate) == {1e-7}
