@@ -14,15 +14,15 @@ from clone import Clone
 GRID = {
     "datasets": {"digits": {}},
     "initialization": {
-        "initializers": ["kaiming_uniform", "nfm"],
-        "seeds": [0, 1],
+        "initializers": ["nfm"],
+        "seeds": [0, 1, 2],
         "network": {"width": 0.0625, "image_size": 32},  # so small that it is saved about every two seconds
         "training": {"epochs": 10, "batch_size": 16, "learning_rate": 0.01},
     },
 }
 ENOUGH = 3000  # MB, for a training and the snakemake around it
 # The second attempt of one run gets too little memory; the first leaves it a checkpoint.
-STARVED = "nfm/seed1"
+STARVED = "nfm/seed2"
 # MB and time of the attempts: the second one of that run has too little.
 TRAININGS = [(ENOUGH, "08:00:00"), (ENOUGH, "16:00:00"), (300, "16:00:00"), (ENOUGH, "1-00:00:00")]
 MEMORY = f"300 if attempt == 2 and wildcards.training.endswith('{STARVED}') else {ENOUGH}"
@@ -92,9 +92,8 @@ def exhaust_time(cluster, clone, run):
 
 
 FAULTS = {
-    "kaiming_uniform/seed0": exhaust_time,
-    "kaiming_uniform/seed1": terminate,
-    "nfm/seed0": kill,
+    "nfm/seed0": exhaust_time,
+    "nfm/seed1": terminate,
     STARVED: kill,
 }
 
@@ -157,8 +156,7 @@ def test_numbers_are_those_of_an_undisturbed_run(struck, make_clone):
 
 
 def test_nothing_is_to_be_done_afterwards(struck):
-    assert struck.clone.start(*TABLES, "--profile", "slurm").wait() == 0
-    assert "Nothing to be done" in struck.clone.output
+    assert struck.clone.planned(*TABLES, "--profile", "slurm", config=None) == {}
 
 
 def test_slurm_is_asked_for_what_the_rules_say(struck):
@@ -172,7 +170,7 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
     assert asked["prepare_dataset"] == [("1", "3000M", "01:00:00", None)]
     assert asked["train_source"] == [("1", "8191M", "08:00:00", "gres:gpu:1")]
     assert asked["extract_features"] == [("1", "8148M", "02:00:00", "gres:gpu:1")]
-    assert set(asked["measure_activations"]) == {("1", "8191M", "01:00:00", "gres:gpu:1")}
+    assert asked["measure_activations"] == [("1", "8191M", "01:00:00", "gres:gpu:1")]
     attempts = {("1", f"{memory}M", hours, "gres:gpu:1") for memory, hours in TRAININGS}
     assert set(asked.pop("train")) == attempts
     # the rest needs no node
@@ -180,16 +178,16 @@ def test_slurm_is_asked_for_what_the_rules_say(struck):
 
 
 def test_trainings_share_a_submission_for_each_gpu(cluster, make_clone):
-    together = {"groups": ["train=training"], "group-components": ["training=3"]}
-    together["set-resources"] = {"train": {"runtime": 20}}  # minutes; they add up
-    study = {"initializers": ["normal"], "seeds": list(range(6))}
+    together = {"groups": ["train=training"], "group-components": ["training=2"]}
+    together["set-resources"] = {"train": {"runtime": 30}}  # minutes; they add up
+    study = {"initializers": ["normal"], "seeds": list(range(4))}
     clone = make_clone("grouped", settings=together, initialization=study, sources=None)
     before = set(cluster.jobs())
     assert clone.start(*TABLES, "--profile", "slurm", program=PROGRAM).wait() == 0, clone.output
-    assert len(list(clone.results.glob("initialization/runs/*/*/*/metrics.csv"))) == 6
+    assert len(list(clone.results.glob("initialization/runs/*/*/*/metrics.csv"))) == 4
     submitted = [job for number, job in cluster.jobs().items() if number not in before]
     submitted = [job for job in submitted if job["JobState"] == "COMPLETED"]  # not those that were tried again
     requests = sorted((job.get("TresPerJob", ""), job["TimeLimit"]) for job in submitted)
-    three = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
+    two = ("gres:gpu:1", "01:00:00")  # one GPU and the sum of their times: one after the other
     measurement = ("gres:gpu:1", "01:00:00")  # of the activations, which takes no place among the trainings
-    assert requests == [("", "01:00:00"), *sorted([three, three, measurement])]
+    assert requests == [("", "01:00:00"), *sorted([two, two, measurement])]
