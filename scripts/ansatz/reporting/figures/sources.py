@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import Style, styles
@@ -89,6 +89,7 @@ def _draw_spectra(axes: Axes, table: pd.DataFrame, style_of: dict[str, Style]) -
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())  # eight in each decade of each panel take longer than all else
 
 
 @figure
