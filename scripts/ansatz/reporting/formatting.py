@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 BLOCK = re.compile(r"^.*?(\d+)\.(.+)$")  # the name of a layer: its block's number, and what it is in the block
-LONG = 20  # characters of a name, which figures shorten
+LONG = 20  # characters of a name, which figures shorten or fold
 
 
 def mean_and_spread(mean: float, spread: float, form: str = ".2f") -> str:
@@ -52,3 +52,9 @@ def short(layer: str) -> str:
     """Return a layer's name for a figure: of a long one, its block's number and what it is there, as in ``0.q``."""
     part = BLOCK.match(layer)
     return f"{part[1]}.{part[2].rpartition('attention.')[2]}" if part and len(layer) > LONG else layer
+
+
+def folded(name: str) -> str:
+    """Return a name, in two lines if it is long, of which the second begins with one of its separators."""
+    cut = max(name.rfind(mark, 1, LONG) for mark in "@+_") if len(name) > LONG else -1
+    return name if cut < 0 else f"{name[:cut]}\n{name[cut:]}"

@@ -57,6 +57,19 @@ def test_heads_have_a_map_for_queries_and_for_keys(with_heads):
     assert [axes.get_title() for axes in maps] == ["q", "k"]
     drawn = with_heads[with_heads.layer.str.endswith(".k") & with_heads["head"].notna()].correlation_nfm_agop
     np.testing.assert_allclose(maps[1].images[0].get_array(), drawn.to_numpy().reshape(2, 3))
+    low, high = maps[1].images[0].get_clim()
+    assert (low <= with_heads.correlation_nfm_agop[with_heads["head"].notna()].min(), high) == (True, 1)
+
+
+def test_lines_join_layers_of_a_kind(tidy):
+    """Not a query with what stands behind it in its block."""
+    first = tidy[(tidy.variant == "pooling-max") & (tidy.dataset == "svhn")]
+    names = [
+        f"encoder.layers.encoder_layer_{block}.{kind}" for kind in ("self_attention.q", "mlp.0") for block in (0, 1)
+    ]
+    rows = pd.concat([first[first.layer == "features.0"].assign(layer=name) for name in sorted(names)])
+    axes = alignment.layers(rows).axes[0]
+    assert [list(line.get_xdata()) for line in axes.lines[:2]] == [[1, 2], [4, 5]]
 
 
 def test_heads_are_no_layers(with_heads, tidy):

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from ansatz.errors import UserError
 from ansatz.reporting.figures.catalogue import names
-from ansatz.reporting.figures.curves import accuracy, figure_of, gap
+from ansatz.reporting.figures.curves import CHANCE, accuracy, figure_of, gap
 from ansatz.reporting.figures.palette import styles
 from ansatz.reporting.figures.style import save
 
@@ -46,7 +46,7 @@ def test_many_initializers_have_a_panel_each_before_the_others_in_grey(tidy, nam
     names = [f"i{number}" for number in range(9)]
     many = pd.concat([tidy[tidy.initializer == "nfm"].assign(initializer=each) for each in names], ignore_index=True)
     many.loc[many.initializer == "i3", "validation_accuracy"] = 0.9
-    figure = figure_of(name)(many)
+    figure = figure_of(name)(many.assign(chance=0.55))
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in panels] == names * 2  # datasets
     assert all(len(axes.lines) >= 2 * 9 for axes in panels)
@@ -54,7 +54,8 @@ def test_many_initializers_have_a_panel_each_before_the_others_in_grey(tidy, nam
     assert {to_hex(line.get_color()) for line in own} == {styles(names)["i3"].colour}
     if name == "accuracy":
         assert own[1].get_ydata() == pytest.approx([0.9] * 3)
-        assert panels[0].yaxis.get_major_formatter()(0.5, 0).startswith("50")
+        assert panels[0].yaxis.get_major_formatter()(0.5, 0) == "50%"
+        assert all(panel.lines[-1].get_label() == CHANCE for panel in panels)
 
 
 def test_curves_are_means_over_seeds_with_a_band(tidy):
@@ -63,6 +64,17 @@ def test_curves_are_means_over_seeds_with_a_band(tidy):
     assert line.get_ydata() == pytest.approx([0.605] * 3)
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.max() - band.min()) / 2 == pytest.approx(np.std([0.60, 0.61], ddof=1))
+
+
+def test_chance_is_a_dashed_line_where_the_axis_reaches_it(tidy):
+    """Training accuracies of 0.5 end above 0.1 and below 0.51."""
+    levels = {"svhn": 0.51, "cifar10": 0.1}
+    figure = accuracy(tidy.assign(chance=tidy.dataset.map(levels)))
+    drawn = [[line.get_ydata()[0] for line in axes.lines if line.get_label() == CHANCE] for axes in figure.axes]
+    assert drawn == [[0.51], [], [], []]
+    assert [text.get_text() for text in figure.legends[0].texts][-1] == CHANCE
+    assert CHANCE not in [text.get_text() for text in accuracy(tidy).legends[0].texts]
+    assert not [line for axes in gap(tidy.assign(chance=0.0)).axes for line in axes.lines if line.get_label() == CHANCE]
 
 
 def test_gaps_are_differences_of_losses_with_a_zero_line(tidy):

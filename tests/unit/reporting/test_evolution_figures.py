@@ -69,3 +69,14 @@ def test_figures_repeat_byte_for_byte(early, tmp_path, name):
     for file in ("a.svg", "b.svg"):
         save(figures_of(figures.__name__)[name](early), tmp_path / file)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_outputs_stand_below_their_input(early):
+    image = np.arange(36, dtype=np.uint8).reshape(1, 6, 6)
+    figure = figures.outputs(replace(early, image=image))
+    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert labels[:2] == ["input", "features.0\nfilter 1"]
+    first, below = figure.axes[0].images[0], figure.axes[3].images[0]  # of three snapshots
+    np.testing.assert_array_equal(np.squeeze(first.get_array()), image[0])
+    assert first.get_clim() == (0, 255)
+    assert below.get_clim() == (-1, 1)

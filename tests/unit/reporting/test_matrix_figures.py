@@ -62,6 +62,15 @@ def test_shares_stand_below_patches_and_a_shorter_row_ends_before():
     assert [axes.get_visible() for axes in figure.axes] == [True] * 7 + [False] * 3
 
 
+def test_a_nearly_constant_patch_has_a_scale_of_its_own_and_a_star():
+    flat, equal = np.linspace(0.9, 1, 9).reshape(1, 3, 3), np.ones((1, 3, 3))
+    figure = patches({"NFM": np.stack([flat, equal, -flat])}, {"NFM": np.array([0.99, 0.01, 0.0004])})
+    assert [axes.get_xlabel() for axes in figure.axes] == ["99.0%*", "1.0%", "< 0.1%*"]
+    ranges = [(image.get_array().min(), image.get_array().max()) for image in images_of(figure)]
+    assert ranges == [(0, 1), (1, 1), (0, 1)]
+    assert "* from its lowest to its highest entry" in figure.get_suptitle()
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 @pytest.mark.parametrize("draw", [lambda: heat_maps(dense(), 0.5), lambda: patches(vectors())], ids=["maps", "patches"])
 def test_files_repeat_byte_for_byte(tmp_path, draw, suffix):

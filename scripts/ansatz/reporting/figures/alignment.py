@@ -1,18 +1,20 @@
 """How NFM and AGOP align, layer by layer and network by network."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from ansatz.files.tables import POWERS
 from ansatz.reporting.alignment import CONTROLS, PAIRS, POWER, by_head, by_variant
 from ansatz.reporting.figures.catalogue import figure
+from ansatz.reporting.figures.layer_axis import LayerAxis
 from ansatz.reporting.figures.palette import BLACK, BLUE, GREEN, GREY, SKY, VERMILION, Style
-from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, placeholder
+from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, TINY, placeholder
 
 # The ansatz, with the root of AGOP dashed; its controls, the first in red, as in the paper.
 STYLES = {
@@ -25,6 +27,7 @@ STYLES = {
 }
 LABELS = PAIRS | CONTROLS
 COLUMNS = 4  # of panels
+CELL = 0.32  # inches, of a head
 CROWDED = 25  # layers, from which on they have no markers
 PRETRAINED = "pretrained"  # the experiment of torchvision's networks, which are called by their variants alone
 
@@ -41,26 +44,34 @@ def layers(tidy: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A panel for each (experiment, variant, dataset); lines are means over seeds, bands one standard deviation.
+        A panel for each (experiment, variant, dataset); lines are means over seeds, bands one standard deviation. In
+        networks of blocks, a line joins the layers of a kind.
     """
     styles = shown_pairs(tidy)
     with mpl.rc_context(STYLE):
-        figure, panels = _panels(tidy)
+        figure, panels = _panels(tidy, height=2.4 if tidy["head"].notna().any() else 1.6)  # there are kinds of layers
         for axes, group in panels:
-            numbers = {layer: number for number, layer in enumerate(group.layer.unique(), 1)}
-            marker = "o" if len(numbers) < CROWDED else ""
+            axis = LayerAxis(group.layer.unique())
+            marker = "o" if len(axis.place) < CROWDED or len(axis.groups) > 1 else ""
             for pair, style in styles.items():
-                over = group.groupby(group.layer.map(numbers))[f"correlation_{pair}"].agg(["mean", "std"])
-                axes.plot(over.index, over["mean"], **style.line, marker=marker, markersize=2.5)
-                spread = over["std"].fillna(0)  # of a single seed
-                low, high = over["mean"] - spread, over["mean"] + spread
-                axes.fill_between(over.index, low, high, color=style.colour, alpha=0.12)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                over = group.groupby("layer")[f"correlation_{pair}"].agg(["mean", "std"])
+                for places in axis.groups.values():
+                    _draw_line(axes, over.loc[list(places)].set_index(pd.Index(places.values())), style, marker)
+            axis.label(axes)
             axes.axhline(0, color="black", linewidth=0.6, zorder=1)
         figure.supxlabel("layer", fontsize=8)
+        lines = [Line2D([], [], **style.line) for style in styles.values()]
         labels = [LABELS[pair] for pair in styles]
-        figure.legend(panels[0][0].lines[: len(styles)], labels, loc="outside right upper", handlelength=2.6)
+        figure.legend(lines, labels, loc="outside right upper", handlelength=2.6)
     return figure
+
+
+def _draw_line(axes: Axes, over: pd.DataFrame, style: Style, marker: str) -> None:
+    """Draw ``mean`` and ``std`` over seeds; the index is where."""
+    axes.plot(over.index, over["mean"], **style.line, marker=marker, markersize=2)
+    spread = over["std"].fillna(0)  # of a single seed
+    low, high = over["mean"] - spread, over["mean"] + spread
+    axes.fill_between(over.index, low, high, color=style.colour, alpha=0.12, linewidth=0)
 
 
 @figure
@@ -116,23 +127,33 @@ def heads(tidy: pd.DataFrame) -> Figure:
     if not panels:
         return placeholder("none of these networks has an attention")
     kinds = max((group.kind.unique() for _, group in panels), key=len)
+    lowest = np.floor(10 * min(group.correlation_nfm_agop.min() for _, group in panels)) / 10
     with mpl.rc_context(PICTURES | {"xtick.labelbottom": True, "ytick.labelleft": True}):
-        figure = Figure(figsize=(1.5 * len(kinds) + 1.1, 1.6 * len(panels) + 0.3), layout="constrained")
+        figure = Figure(figsize=_size_of_heads(panels, len(kinds)), layout="compressed")
         grid = figure.subplots(len(panels), len(kinds), squeeze=False)
         for row, ((experiment, variant, dataset), group) in zip(grid, panels, strict=True):
-            for axes, kind in zip(row, group.kind.unique(), strict=False):
+            for number, (axes, kind) in enumerate(zip(row, group.kind.unique(), strict=False)):
                 drawn = group[group.kind == kind].pivot(index="block", columns="head", values="correlation_nfm_agop")
-                image = axes.imshow(drawn, cmap="RdBu_r", vmin=-1, vmax=1)
-                axes.set_xticks(range(drawn.shape[1]), [f"{head:.0f}" for head in drawn.columns], fontsize=6)
-                axes.set_yticks(range(drawn.shape[0]), [f"{block:.0f}" for block in drawn.index], fontsize=6)
-                axes.set_title(kind.rpartition(".")[2], fontsize=7)
+                image = axes.imshow(drawn, vmin=lowest, vmax=1)
+                axes.set_xticks(range(drawn.shape[1]), [f"{head:.0f}" for head in drawn.columns], fontsize=TINY)
+                axes.set_yticks(range(drawn.shape[0]), [f"{block:.0f}" for block in drawn.index], fontsize=TINY)
+                axes.tick_params(labelleft=number == 0)
+                axes.set_title(kind.rpartition(".")[2] if row[0] is grid[0, 0] else "", fontsize=TINY)
                 for (y, x), value in np.ndenumerate(drawn.to_numpy()):
-                    colour = "white" if abs(value) > 0.6 else "black"
-                    axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=5, color=colour)
-            row[0].set_ylabel(f"{network_title(experiment, variant)}\n{dataset}\nblock", fontsize=6)
-        figure.supxlabel("head, from 1; blocks as in the names of layers", fontsize=7)
-        figure.colorbar(image, ax=grid, label="correlation of NFM and AGOP", ticks=[-1, 0, 1])
+                    colour = "white" if value < (1 + lowest) / 2 else "black"
+                    axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=TINY, color=colour)
+            row[0].set_ylabel(f"{network_title(experiment, variant)}\n{dataset}\nblock", fontsize=TINY)
+        figure.supxlabel("head, from 1; blocks as in the names of layers", fontsize=TINY)
+        with mpl.rc_context({"ytick.right": True}):
+            figure.colorbar(image, ax=grid, label="correlation of NFM and AGOP").outline.set_visible(False)
     return figure
+
+
+def _size_of_heads(panels: list[tuple[Any, pd.DataFrame]], kinds: int) -> tuple[float, float]:
+    """Return width and height, in inches, so that the numbers fit into their cells."""
+    wide = max(group["head"].nunique() for _, group in panels)
+    high = sum(group.block.nunique() for _, group in panels)
+    return kinds * (CELL * wide + 0.2) + 1.3, CELL * high + 0.45 * len(panels) + 0.2
 
 
 @figure
@@ -169,15 +190,15 @@ def variants(tidy: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panels(tidy: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Return a figure with a titled panel for each network, and the rows of its layers beside the panel."""
+def _panels(tidy: pd.DataFrame, height: float = 1.6) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure, and for each network its titled panel, `height` inches high, with the rows of its layers."""
     groups = list(tidy[tidy["head"].isna()].groupby(["experiment", "variant", "dataset"], sort=False))
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(1.9 * columns + LEGEND, 1.6 * rows), layout="constrained")
+    figure = Figure(figsize=(1.9 * columns + LEGEND, height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for axes, ((experiment, variant, dataset), _) in zip(grid, groups, strict=False):
-        axes.set_title(f"{network_title(experiment, variant)}\n{dataset}", fontsize=6)
+        axes.set_title(f"{network_title(experiment, variant)}\n{dataset}", fontsize=TINY)
     for axes in grid[len(groups) :]:
         axes.set_visible(False)
     figure.supylabel("correlation", fontsize=8)

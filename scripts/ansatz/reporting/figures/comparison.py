@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from ansatz.reporting.figures.catalogue import figure
+from ansatz.reporting.figures.layer_axis import LayerAxis
 from ansatz.reporting.figures.palette import DISTINCT, Style, styles
-from ansatz.reporting.figures.style import PANEL, STYLE, TINY, placeholder
+from ansatz.reporting.figures.style import PANEL, PERCENT, STYLE, TINY, placeholder
 from ansatz.reporting.formatting import with_interval
 from ansatz.reporting.initialization import ALPHA, limits
 from ansatz.reporting.speed import MARGIN
@@ -19,7 +21,9 @@ from ansatz.reporting.speed import MARGIN
 SMALL, COLUMNS = (1.1, 1.1), 5  # inches of a small panel, and how many are side by side at most
 LETTER = 0.07  # inches, of the title of a small panel
 ROW = 0.19  # inches, of an initializer
+ABREAST = 3  # panels of datasets, at most
 ENTRY = 0.16  # inches, of a line of a legend
+NEVER = 0.14  # of the axis of epochs, for this word
 WIDE_LEGEND = 1.8  # inches, for names such as kaiming_agop_shuffled+lsuv
 MEASURES = {
     "target_epochs": "epochs to target\n(bar: median)",
@@ -119,9 +123,10 @@ def speed(speed: pd.DataFrame) -> Figure:
             row[0].set_title(f"{dataset}: {_target(runs.target.iloc[0], runs.baseline.iloc[0])}", loc="left")
         for axes, label in zip(panels[-1], MEASURES.values(), strict=True):
             axes.set_xlabel(label)
-            axes.xaxis.set_major_formatter(PercentFormatter(1))
+            axes.xaxis.set_major_formatter(PERCENT)
         last = int(speed.epochs.max())
-        ticks = [int(epoch) for epoch in MaxNLocator(5, integer=True).tick_values(1, last) if 1 <= epoch <= last]
+        before = last + 1 - NEVER * (last + 1)  # where there is room for numbers
+        ticks = [int(epoch) for epoch in MaxNLocator(5, integer=True).tick_values(1, last) if 1 <= epoch <= before]
         panels[-1][0].set_xticks([*ticks, last + 1], [*map(str, ticks), "never"])
     return figure
 
@@ -181,7 +186,7 @@ def learning_rates(tuning: pd.DataFrame) -> Figure:
         first.set_xscale("log")
         first.set_xticks(rates := sorted(tuning.learning_rate.unique()), [f"{rate:g}" for rate in rates])
         first.xaxis.set_minor_locator(NullLocator())
-        first.yaxis.set_major_formatter(PercentFormatter(1))
+        first.yaxis.set_major_formatter(PERCENT)
         for position, (axes, initializer) in enumerate(zip(panels.flatten(), initializers, strict=False)):
             axes.set_title(initializer)
             axes.tick_params("x", rotation=90, labelbottom=position + columns >= len(initializers))
@@ -228,25 +233,28 @@ def activations(table: pd.DataFrame) -> Figure:
     last = table.groupby(runs, sort=False).tail(1).fillna({"std": np.inf}).groupby("initializer", sort=False)["std"]
     initializers = list(last.max().round(2).sort_values(ascending=False, kind="stable").index)
     drawn = table["std"].where(np.isfinite(table["std"]) & (table["std"] > 0))
-    table = table.assign(std=drawn, number=table.groupby(runs).cumcount() + 1)
-    style_of = styles(initializers)
-    size = (PANEL[0] * len(datasets) + WIDE_LEGEND, max(1.2 * PANEL[1], ENTRY * len(initializers) + 0.6))
+    table, axis, style_of = table.assign(std=drawn), LayerAxis(table.layer.unique()), styles(initializers)
+    columns = min(ABREAST, len(datasets))
+    rows = -(-len(datasets) // columns)
+    height = max(1.2 * PANEL[1] * rows, ENTRY * len(initializers) + 0.6)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, len(datasets), sharey=True, squeeze=False)[0]
-        for axes, dataset in zip(panels, datasets, strict=True):
+        figure = Figure(figsize=(PANEL[0] * columns + WIDE_LEGEND, height), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+        for axes, dataset in zip(panels, datasets, strict=False):
             for initializer in initializers:
-                rows = table[(table.dataset == dataset) & (table.initializer == initializer)]
-                style = style_of[initializer]
-                axes.plot(rows.number, rows["std"], **style.marked, label=initializer)
+                own = table[(table.dataset == dataset) & (table.initializer == initializer)].set_index("layer")["std"]
+                for places in axis.groups.values():
+                    axes.plot(places.values(), own[list(places)], **style_of[initializer].marked, label=initializer)
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
             axes.axhline(1, color="black", linewidth=0.6, zorder=1)
             axes.set_title(dataset)
             axes.set_xlabel("layer")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panels[0].set_ylabel("standard deviation of outputs\nbefore training")
-        handles = panels[0].lines[: len(initializers)]
+            axis.label(axes)
+        for axes in panels[len(datasets) :]:
+            axes.remove()
+        figure.supylabel("standard deviation of outputs\nbefore training", fontsize=STYLE["font.size"])
+        handles = [Line2D([], [], **style_of[initializer].marked) for initializer in initializers]
         title = "in the order of\nthe last layer"
         figure.legend(handles, initializers, loc="outside right upper", handlelength=2.6, title=title)
     return figure

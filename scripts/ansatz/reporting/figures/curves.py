@@ -8,14 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ansatz.errors import UserError
 from ansatz.reporting.figures.catalogue import figure, figures_of
-from ansatz.reporting.figures.palette import CHARCOAL, SILVER, Style, styles
-from ansatz.reporting.figures.style import BAND, LEGEND, PANEL, STYLE, TINY
+from ansatz.reporting.figures.palette import CHARCOAL, GREY, SILVER, Style, styles
+from ansatz.reporting.figures.style import BAND, LEGEND, PANEL, PERCENT, STYLE, TINY
+from ansatz.reporting.formatting import folded
 
 TOGETHER = 8  # initializers, at most, that are drawn in one panel
+CHANCE = "commonest class"  # the label of the accuracy of guessing it
 MULTIPLES = 6  # panels in a row, where each has its own
 
 
@@ -26,10 +28,14 @@ def figure_of(name: str) -> Callable[[pd.DataFrame], Figure]:
 
 @figure
 def accuracy(tidy: pd.DataFrame) -> Figure:
-    """Draw training and validation accuracy over epochs, as `metric` does, in percent."""
+    """Draw training and validation accuracy over epochs, as `metric` does, in percent.
+
+    Where the axis reaches it, a dashed grey line is the accuracy of guessing the commonest class, in the column
+    ``chance``.
+    """
     curves = metric(tidy, "accuracy")
     for axes in curves.axes:
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PERCENT)
     return curves
 
 
@@ -82,10 +88,10 @@ def metric(tidy: pd.DataFrame, name: str) -> Figure:
     rows = {f"train_{name}": f"training {label}", f"validation_{name}": f"validation {label}"}
     if missing := [column for column in rows if column not in tidy]:
         raise UserError(f"figure {name}: the runs have no column {missing[0]}; add {name} to training.metrics")
-    return draw_columns(tidy, rows)
+    return draw_columns(tidy, rows, chance=name == "accuracy" and "chance" in tidy)
 
 
-def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
+def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str], *, chance: bool = False) -> Figure:
     """Draw columns of a tidy table over epochs: the mean over seeds, with a band of one standard deviation.
 
     Parameters
@@ -94,6 +100,8 @@ def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
         As ``tidy.csv``; epochs that diverged are left out.
     rows : mapping of str to str
         Column -> label; each is a row of panels.
+    chance : bool
+        Whether to draw the column ``chance``.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
     """
     datasets, initializers = list(tidy.dataset.unique()), list(tidy.initializer.unique())
     if len(initializers) > TOGETHER:
-        return _draw_multiples(tidy[tidy.status == "ok"], rows)
+        return _draw_multiples(tidy[tidy.status == "ok"], rows, chance=chance)
     style_of = styles(initializers)
     size = (PANEL[0] * len(datasets) + LEGEND, PANEL[1] * len(rows))
     with mpl.rc_context(STYLE):
@@ -118,21 +126,24 @@ def draw_columns(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
         for axes in panels[-1]:
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes, dataset in zip(panels.flatten(), datasets * len(rows), strict=True):
+            if chance:
+                _draw_chance(axes, tidy[tidy.dataset == dataset])
         lines = {line.get_label(): line for axes in figure.axes for line in axes.lines}
-        labels = [name for name in initializers if name in lines]
+        labels = [name for name in [*initializers, CHANCE] if name in lines]
         handles = [lines[name] for name in labels]
         figure.legend(handles, labels, loc="outside right upper", handlelength=2.6, title=BAND)
     return figure
 
 
-def _draw_multiples(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
+def _draw_multiples(tidy: pd.DataFrame, rows: Mapping[str, str], *, chance: bool) -> Figure:
     """Draw a panel for each dataset and initializer."""
     datasets, initializers = list(tidy.dataset.unique()), list(tidy.initializer.unique())
     style_of, lines = styles(initializers), dict(zip(rows, ("--", "-"), strict=True))
-    columns = min(len(initializers), MULTIPLES)
-    count = -(-len(initializers) // columns)  # of rows for each dataset
+    count = -(-len(initializers) // MULTIPLES)  # of rows for each dataset
+    columns = -(-len(initializers) // count)  # as many in the last row as in others, or nearly so
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.25 * columns + 0.5, 1.1 * count * len(datasets) + 0.5), layout="constrained")
+        figure = Figure(figsize=(1.25 * columns + 0.5, 1.15 * count * len(datasets) + 0.5), layout="constrained")
         blocks = figure.subfigures(len(datasets), 1, squeeze=False).flatten()
         for block, dataset in zip(blocks, datasets, strict=True):
             means = tidy[tidy.dataset == dataset].groupby(["initializer", "epoch"], sort=False)[list(rows)].mean()
@@ -144,18 +155,28 @@ def _draw_multiples(tidy: pd.DataFrame, rows: Mapping[str, str]) -> Figure:
                         colour = style_of[other].colour if is_own else SILVER
                         weight = {"linewidth": 1.1 if is_own else 0.4, "zorder": 3 if is_own else 1}
                         axes.plot(means.loc[other][column], line, color=colour, label=rows[column], **weight)
-                axes.set_title(initializer, fontsize=TINY)
+                axes.set_title(folded(initializer), fontsize=TINY)
                 axes.xaxis.set_major_locator(MaxNLocator(integer=True))
                 axes.tick_params(labelsize=TINY)
+            for axes in grid[: len(initializers)] if chance else ():
+                _draw_chance(axes, tidy[tidy.dataset == dataset])
             for axes in grid[len(initializers) :]:
                 axes.set_visible(False)
             for axes in grid[max(0, len(initializers) - columns) : len(initializers)]:
                 axes.tick_params(labelbottom=True)  # also where the panel below is not there
             block.suptitle(dataset, fontsize=STYLE["axes.titlesize"])
             block.supxlabel("epoch", fontsize=TINY)
-        handles = [Line2D([], [], **Style(CHARCOAL, line).line) for line in lines.values()]
-        figure.legend(handles, rows.values(), loc="outside lower center", ncols=len(rows), fontsize=TINY)
+        handles = [Line2D([], [], label=rows[column], **Style(CHARCOAL, line).line) for column, line in lines.items()]
+        handles += [line for line in grid[0].lines if line.get_label() == CHANCE]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=TINY)
     return figure
+
+
+def _draw_chance(axes: Axes, tidy: pd.DataFrame) -> None:
+    """Draw the accuracy of guessing the commonest class, if the axis reaches it: it must not flatten the curves."""
+    (low, high), level = axes.get_ylim(), tidy.chance.max()
+    if low <= level <= high:
+        axes.axhline(level, **Style(GREY, (0, (2, 2))).line, linewidth=0.8, zorder=1, label=CHANCE)
 
 
 def _draw_panel(axes: Axes, tidy: pd.DataFrame, column: str, style_of: Mapping[str, Style]) -> None:

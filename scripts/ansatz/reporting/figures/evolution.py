@@ -6,13 +6,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from ansatz.files.evolution import Evolution
 from ansatz.reporting.evolution import PAIRS
 from ansatz.reporting.figures.catalogue import figure
 from ansatz.reporting.figures.palette import BLUE, VERMILION, Style
-from ansatz.reporting.figures.style import LEGEND, PICTURES, STYLE, TINY, evenly_spaced
+from ansatz.reporting.figures.style import LEGEND, PERCENT, PICTURES, STYLE, TINY, evenly_spaced
 from ansatz.reporting.formatting import short
 
 SNAPSHOTS = 8  # at most, from the first to the last
@@ -37,7 +37,7 @@ def curves(evolution: Evolution) -> Figure:
                 values = evolution.curves[f"{part}_{measure}"]
                 axes.plot(epochs, values, **style.line, marker="o", markersize=2, label=label)
             _set_epochs(axes, measure)
-        figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1))
+        figure.axes[0].yaxis.set_major_formatter(PERCENT)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
 
@@ -69,7 +69,7 @@ def _correlation_maps(evolution: Evolution) -> Figure:
     epochs, names = evolution.curves["epoch"], list(evolution.layers)
     ticks = evenly_spaced(len(epochs), ENTRIES)
     with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(1.6 * len(PAIRS) + 1.9, 0.11 * len(names) + 0.8), layout="constrained")
+        figure = Figure(figsize=(1.6 * len(PAIRS) + 1.9, 0.125 * len(names) + 0.8), layout="constrained")
         panels = figure.subplots(1, len(PAIRS), sharey=True)
         for axes, (pair, title) in zip(panels, PAIRS.items(), strict=True):
             rows = np.array([layer.correlations[pair] for layer in evolution.layers.values()])  # (layers, snapshots)
@@ -104,17 +104,17 @@ def filters(evolution: Evolution) -> Figure:
 
 @figure
 def outputs(evolution: Evolution) -> Figure:
-    """Draw a few outputs of the first, a middle and the last layer for one image, at snapshots of a training."""
+    """Draw an image, and a few outputs of the first, a middle and the last layer for it, at snapshots of a training."""
     names = [list(evolution.layers)[i] for i in evenly_spaced(len(evolution.layers), LAYERS)]
     drawn = {name: evolution.layers[name].outputs[:, : FILTERS // 2] for name in names}  # (snapshots, filters, ...)
     rows = [f"{short(name)}\nfilter {number}" for name, maps in drawn.items() for number in range(1, maps.shape[1] + 1)]
+    image = np.moveaxis(evolution.image, 0, -1)
     columns = {
-        snapshot_title(evolution, i): [
-            output / (np.abs(maps).max() or 1.0) for maps in drawn.values() for output in maps[i]
-        ]
+        snapshot_title(evolution, i): [image]
+        + [output / (np.abs(maps).max() or 1.0) for maps in drawn.values() for output in maps[i]]
         for i in _drawn_snapshots(evolution)
     }
-    return _draw_maps(columns, rows, "output / layer's largest")
+    return _draw_maps(columns, ["input", *rows], "output / layer's largest")
 
 
 def _drawn_snapshots(evolution: Evolution) -> np.ndarray:
@@ -130,7 +130,7 @@ def snapshot_title(evolution: Evolution, snapshot: int) -> str:
 
 
 def _draw_maps(columns: dict[str, list[np.ndarray]], rows: Sequence[str], scale: str) -> Figure:
-    """Draw maps, (height, width), in one scale of colours about zero.
+    """Draw maps, (height, width), in one scale of colours about zero, and images, (height, width, channels), in theirs.
 
     Parameters
     ----------
@@ -141,19 +141,22 @@ def _draw_maps(columns: dict[str, list[np.ndarray]], rows: Sequence[str], scale:
     scale : str
         The label of the scale of colours.
     """
-    largest = max(np.abs(drawn).max() for maps in columns.values() for drawn in maps) or 1.0
+    largest = max(np.abs(drawn).max() for maps in columns.values() for drawn in maps if drawn.ndim == 2) or 1.0
     with mpl.rc_context(PICTURES):
         figure = Figure(figsize=(MAP * len(columns) + 1.2, MAP * len(rows) + 0.3), layout="compressed")
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for column, (title, maps) in zip(grid.T, columns.items(), strict=True):
-            column[0].set_title(title, fontsize=7)
+            column[0].set_title(title, fontsize=TINY)
             for axes, drawn in zip(column, maps, strict=True):
-                image = axes.imshow(drawn, cmap="RdBu_r", vmin=-largest, vmax=largest)
+                if drawn.ndim == 2:
+                    scaled = axes.imshow(drawn, cmap="RdBu_r", vmin=-largest, vmax=largest)
+                else:
+                    axes.imshow(drawn, cmap="gray", vmin=0, vmax=255)
                 axes.spines[:].set_visible(True)
         for axes, label in zip(grid[:, 0], rows, strict=True):
-            axes.set_ylabel(label, fontsize=6, rotation=0, ha="right", va="center")
+            axes.set_ylabel(label, fontsize=TINY, rotation=0, ha="right", va="center")
         with mpl.rc_context({"ytick.right": True}):
-            bar = figure.colorbar(image, ax=grid, label=scale, aspect=20 * len(rows) ** 0.5)
+            bar = figure.colorbar(scaled, ax=grid, label=scale, aspect=20 * len(rows) ** 0.5)
         bar.outline.set_linewidth(STYLE["axes.linewidth"])
     return figure
 

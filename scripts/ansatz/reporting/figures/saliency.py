@@ -86,7 +86,7 @@ def machine_saliency(learned: Mapping[str, LearnedFeatures]) -> Figure:
         figure = Figure(figsize=size, layout="compressed")
         grid = figure.subplots(len(rows), len(images), squeeze=False)
         for panels, (label, colours, maps) in zip(grid, rows, strict=True):
-            panels[0].set_ylabel(label, fontsize=6, rotation=0, ha="right", va="center")
+            panels[0].set_ylabel(label, fontsize=TINY, rotation=0, ha="right", va="center")
             for axes, drawn in zip(panels, maps, strict=True):
                 down, right = ((whole - part) / 2 for whole, part in zip((height, width), drawn.shape, strict=False))
                 extent = (right, width - right, height - down, down)

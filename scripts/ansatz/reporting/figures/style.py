@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox
 
 from ansatz.files.atomic import atomic
 
@@ -23,9 +25,14 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.1,
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,  # also in PDF, with its font
     "svg.hashsalt": "ansatz",  # the same figure is the same file
     "savefig.dpi": 200,
 }
+UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+COLUMN, PAGE = 85 / 25.4, 174 / 25.4  # inches, in most journals
+WIDER = 1.4  # columns, from where on a figure is given the page
+MARGIN = 0.03  # inches
 PANEL = (2.9, 2.0)  # inches
 LEGEND = 1.25  # inches
 BAND = "mean over seeds,\nband: 1 std"
@@ -45,7 +52,8 @@ PICTURES = STYLE | {
 }
 SIDES = ("left", "right", "top", "bottom")
 FRAMED = PICTURES | {f"axes.spines.{side}": True for side in SIDES} | {"axes.linewidth": 0.3, "axes.edgecolor": "0.5"}
-TINY = 6  # points, the font beside small panels
+TINY = 7  # points, the font beside small panels; journals print no smaller one
+PERCENT = FuncFormatter(lambda share, _: f"{100 * share:.3g}%")
 
 
 def placeholder(message: str) -> Figure:
@@ -61,13 +69,33 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(most, count)).round().astype(int)
 
 
-def save(figure: Figure, *paths: str | os.PathLike[str]) -> None:
-    """Write a figure to each path, in the format of its suffix; without a date, so that files repeat byte for byte."""
+def save(figure: Figure, *paths: str | os.PathLike[str], style: str = "screen") -> None:
+    """Write a figure to each path, in the format of its suffix; without a date, so that files repeat byte for byte.
+
+    Parameters
+    ----------
+    figure : Figure
+    *paths : path
+    style : {"screen", "paper"}
+        On a screen, a figure has the width that its panels need; in a paper, that of a column or of a page.
+    """
     with mpl.rc_context(STYLE):
-        if layout := figure.get_layout_engine():
-            layout.execute(figure)  # once for all formats, as it takes longer than drawing
-            figure.set_layout_engine("none")
+        page = _page_of(figure, in_paper=style == "paper")
         for path in paths:
             form = Path(path).suffix[1:]
             with atomic(path) as temporary:
-                figure.savefig(temporary, format=form, metadata={"Date": None} if form == "svg" else None)
+                figure.savefig(temporary, format=form, bbox_inches=page, metadata=UNDATED.get(form))
+
+
+def _page_of(figure: Figure, *, in_paper: bool) -> Bbox:
+    """Lay a figure out and return what it fills, in inches; in a paper, the whole width of a column or of the page."""
+    width, height = figure.get_size_inches()
+    if in_paper:
+        column = COLUMN if width < WIDER * COLUMN else PAGE
+        is_picture = any(axes.images and axes.get_aspect() != "auto" for axes in figure.axes)
+        figure.set_size_inches(column, height * column / width if is_picture else height)
+        width = column
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out
+    filled = figure.get_tightbbox().padded(MARGIN)
+    return Bbox.from_extents(0, filled.y0, width, filled.y1) if in_paper else filled

@@ -12,14 +12,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from ansatz.reporting.figures.catalogue import figure
-from ansatz.reporting.figures.style import PICTURES
+from ansatz.reporting.figures.style import PAGE, PICTURES, STYLE, TINY
 from ansatz.reporting.initialization import ALPHA
 from ansatz.reporting.transfer import MEASURES, TESTED, grid, text
 
-CELL = (0.72, 0.34)  # inches
+CELL = (0.84, 0.3)  # inches
 NARROWEST = 2.3  # inches, of a heat map, so that there is room for the label of its scale
 LETTER = 0.065  # inches, of a name
-NUMBER, INTERVAL = 7, 5  # points
 COLOURS = "RdBu"  # blue is better than the baseline
 DARK = 0.6  # of the scale, from where on text is white
 POINTS = FuncFormatter(lambda share, _: f"{100 * share:z.4g}".replace("-", "−"))
@@ -44,7 +43,7 @@ def transfer(transfer: pd.DataFrame) -> Figure:
     Returns
     -------
     Figure
-        A row for each kind of initializer, with a heat map of sources x datasets for each of `MEASURES`: the mean
+        For each kind of initializer and each of `MEASURES`, a heat map of sources x datasets: the mean
         paired difference to the baseline in percentage points, and below it its 95 % interval; bold where the corrected
         p-value is below 0.05. Frames are around the datasets that a source has seen. The maps of a measure share a
         scale of colours about zero; differences far beyond most others have the colour of its end.
@@ -52,11 +51,14 @@ def transfer(transfer: pd.DataFrame) -> Figure:
     sources = transfer.groupby("kind", sort=False).source.nunique()
     names = LETTER * transfer[["source", "dataset"]].map(len).max()  # of the longest
     width = max(NARROWEST, transfer.dataset.nunique() * max(CELL[0], names.dataset))
-    size = (len(MEASURES) * (width + 0.1) + names.source + 0.4, CELL[1] * sources.sum() + 0.25 * len(sources) + 1.4)
+    height = CELL[1] * sources.sum() + 0.25 * len(sources) + 1.4
+    beside = names.source + 0.4 + len(MEASURES) * (width + 0.1) <= PAGE  # or below each other
+    across, down = (len(MEASURES), 1) if beside else (1, len(MEASURES))
     with mpl.rc_context(LABELLED):
-        figure = Figure(figsize=size, layout="constrained")
-        shape = (len(sources), len(MEASURES))
-        panels = figure.subplots(*shape, sharex="col", sharey="row", squeeze=False, height_ratios=list(sources))
+        figure = Figure(figsize=(across * (width + 0.1) + names.source + 0.4, down * height), layout="constrained")
+        heights = list(sources) * down
+        panels = figure.subplots(len(heights), across, sharex="col", sharey="row", squeeze=False, height_ratios=heights)
+        panels = panels if beside else panels.reshape(len(MEASURES), len(sources)).T  # (kinds, measures)
         for column, (measure, title) in zip(panels.T, MEASURES.items(), strict=True):
             limit = _limit(transfer[measure])
             for axes, kind in zip(column, sources.index, strict=True):
@@ -66,9 +68,11 @@ def transfer(transfer: pd.DataFrame) -> Figure:
             bar.outline.set_visible(False)
             bar.set_label(f"{title},\ndifference to {transfer.baseline.iloc[0]},\nin percentage points")
             column[-1].set_xlabel("trained on")
-        for axes, kind in zip(panels[:, 0], sources.index, strict=True):
-            axes.set_title(kind, loc="left")
-            axes.set_ylabel("source")
+            column[-1].tick_params(labelbottom=True)
+        for column in panels.T[:1] if beside else panels.T:
+            for axes, kind in zip(column, sources.index, strict=True):
+                axes.set_title(kind, loc="left")
+                axes.set_ylabel("source")
     return figure
 
 
@@ -92,6 +96,6 @@ def _draw(axes: Axes, own: pd.DataFrame, measure: str, limit: float) -> QuadMesh
         number, _, interval = text(row, measure, "+z.1f").partition(" ")
         style: dict[str, Any] = {"ha": "center", "color": "white" if abs(row[measure]) > DARK * limit else "black"}
         weight = "bold" if measure == TESTED and row["p"] < ALPHA else "normal"
-        axes.text(x + 0.5, y + 0.58, number, va="bottom", size=NUMBER, weight=weight, **style)
-        axes.text(x + 0.5, y + 0.63, interval, va="top", size=INTERVAL, **style)
+        axes.text(x + 0.5, y + 0.54, number, va="bottom", size=STYLE["font.size"], weight=weight, **style)
+        axes.text(x + 0.5, y + 0.57, interval, va="top", size=TINY, **style)
     return drawn
