@@ -8,4 +8,4 @@ from ansatz.reporting.figures.style import save
 
 with job(snakemake.log[0]):
     draw = figures_of(alignment.__name__)[snakemake.wildcards.figure]
-    save(draw(read_csv(snakemake.input.tidy, ALIGNMENT)), snakemake.output.png, snakemake.output.svg)
+    save(draw(read_csv(snakemake.input.tidy, ALIGNMENT)), *snakemake.output, style=snakemake.params.style)

@@ -9,4 +9,4 @@ from ansatz.reporting.figures.style import save
 with job(snakemake.log[0]):
     figures = figures_of(comparison.__name__) | figures_of(transfer.__name__)
     draw = figures[snakemake.wildcards.figure]
-    save(draw(read_csv(snakemake.input.table)), snakemake.output.png, snakemake.output.svg)
+    save(draw(read_csv(snakemake.input.table)), *snakemake.output, style=snakemake.params.style)

@@ -7,4 +7,4 @@ from ansatz.reporting.figures.style import save
 
 with job(snakemake.log[0]):
     draw = figure_of(snakemake.wildcards.figure)
-    save(draw(read_csv(snakemake.input.tidy)), snakemake.output.png, snakemake.output.svg)
+    save(draw(read_csv(snakemake.input.tidy)), *snakemake.output, style=snakemake.params.style)

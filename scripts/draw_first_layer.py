@@ -11,12 +11,12 @@ from ansatz.reporting.figures.style import save
 EIGENVECTORS = 8
 
 with job(snakemake.log[0]):
-    output = snakemake.output
+    files, style = snakemake.output, snakemake.params.style
     by_kind = read_matrices(snakemake.input.features)
     first = {kind.upper(): next(iter(by_kind[kind].values())) for kind in OF_SOURCES}
     dense = {kind: matrix.dense()[0].numpy() for kind, matrix in first.items()}
     pairs = {kind: eigenvectors(matrix, EIGENVECTORS) for kind, matrix in first.items()}
     vectors = {kind: leading.numpy() for kind, (_, leading) in pairs.items()}
     shares = {kind: (values / first[kind].trace()[0]).numpy() for kind, (values, _) in pairs.items()}
-    save(heat_maps(dense, correlation(*first.values())), output.matrices_png, output.matrices_svg)
-    save(patches(vectors, shares), output.eigenvectors_png, output.eigenvectors_svg)
+    save(heat_maps(dense, correlation(*first.values())), files.matrices_png, files.matrices_vector, style=style)
+    save(patches(vectors, shares), files.eigenvectors_png, files.eigenvectors_vector, style=style)

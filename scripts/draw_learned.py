@@ -16,7 +16,8 @@ from ansatz.reporting.machines import read_declared
 EIGENVECTORS = 8
 
 with job(snakemake.log[0]):
-    machines, files = read_declared(snakemake.params.machines), snakemake.output
+    params, files = snakemake.params, snakemake.output
+    machines = read_declared(params.machines)
     learned = {
         machine.title: features
         for machine, features in zip(machines.values(), map(read_learned, snakemake.input.learned), strict=True)
@@ -29,5 +30,7 @@ with job(snakemake.log[0]):
         values, leading = eigenvectors(matrix, EIGENVECTORS)
         vectors[title], shares[title] = leading.numpy(), (values / matrix.trace()).numpy()
     nothing = placeholder("no machine has learned features")
-    save(patches(vectors, shares) if learned else nothing, files.eigenvectors_png, files.eigenvectors_svg)
-    save(machine_saliency(learned) if learned else nothing, files.saliency_png, files.saliency_svg)
+    eigenvectors = patches(vectors, shares) if learned else nothing
+    maps = machine_saliency(learned) if learned else nothing
+    save(eigenvectors, files.eigenvectors_png, files.eigenvectors_vector, style=params.style)
+    save(maps, files.saliency_png, files.saliency_vector, style=params.style)

@@ -9,4 +9,4 @@ from ansatz.reporting.machines import read_declared
 
 with job(snakemake.log[0]):
     draw, declared = figures_of(machines.__name__)[snakemake.wildcards.figure], read_declared(snakemake.params.machines)
-    save(draw(read_scores(snakemake.input.tidy), declared), snakemake.output.png, snakemake.output.svg)
+    save(draw(read_scores(snakemake.input.tidy), declared), *snakemake.output, style=snakemake.params.style)

@@ -25,4 +25,4 @@ with job(snakemake.log[0], definitions=snakemake.input.definitions):
         kind.upper(): {layer: values.numpy() for layer, values in saliency(network, x, by_kind[kind]).items()}
         for kind in OF_SOURCES
     }
-    save(saliency_maps(image[0].movedim(0, -1).numpy(), maps), *snakemake.output)
+    save(saliency_maps(image[0].movedim(0, -1).numpy(), maps), *snakemake.output, style=params.style)

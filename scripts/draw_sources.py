@@ -8,4 +8,4 @@ from ansatz.reporting.figures.style import save
 
 with job(snakemake.log[0]):
     draw = figures_of(sources.__name__)[snakemake.wildcards.figure]
-    save(draw(*map(read_csv, snakemake.input.tables)), snakemake.output.png, snakemake.output.svg)
+    save(draw(*map(read_csv, snakemake.input.tables)), *snakemake.output, style=snakemake.params.style)

@@ -75,6 +75,12 @@ MISTAKES = {
     ),
     "absent picture": ({"pictures": ["nowhere.jpg"]}, "config.pictures.0: 'nowhere.jpg' is not there"),
     "picture that is a folder": ({"pictures": ["config"]}, "config.pictures.0: 'config' is a folder; name its images"),
+    "another style": (
+        {"figures": {"style": "papers"}},
+        "config.figures.style: 'papers' is none of screen, paper; did you mean 'paper'?",
+    ),
+    "a style alone": ({"figures": "paper"}, "config.figures: 'paper' is not a mapping of keys to values"),
+    "figures' other key": ({"figures": {"styl": "paper"}}, "config.figures: unknown key 'styl'; did you mean 'style'?"),
     "picture twice": ({"pictures": [0, 1, 0]}, "config.pictures: 0 is listed twice"),
     "pictures of one name": (
         {"pictures": [0, "0.png"]},

@@ -39,15 +39,15 @@ rule draw_first_layer:
         library=library("draw_first_layer.py"),
     output:
         matrices_png=f"{RESULTS}/{{network}}/first_layer_matrices.png",
-        matrices_svg=report(
-            f"{RESULTS}/{{network}}/first_layer_matrices.svg",
+        matrices_vector=report(
+            f"{RESULTS}/{{network}}/first_layer_matrices.{CONFIG.figures.vector}",
             caption="../report/first_layer.rst",
             category="Ansatz",
             labels={"what": "{network}: first layer, matrices"},
         ),
         eigenvectors_png=f"{RESULTS}/{{network}}/first_layer_eigenvectors.png",
-        eigenvectors_svg=report(
-            f"{RESULTS}/{{network}}/first_layer_eigenvectors.svg",
+        eigenvectors_vector=report(
+            f"{RESULTS}/{{network}}/first_layer_eigenvectors.{CONFIG.figures.vector}",
             caption="../report/first_layer.rst",
             category="Ansatz",
             labels={"what": "{network}: first layer, eigenvectors"},
@@ -56,6 +56,8 @@ rule draw_first_layer:
         f"{LOGS}/draw_first_layer/{{network}}.log",
     conda:
         TORCH
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw the first layer of {wildcards.network}"
     script:
@@ -72,8 +74,8 @@ rule draw_saliency:
         definitions=ALIGNMENTS.of("definitions"),
     output:
         png=f"{RESULTS}/{{network}}/saliency/{{picture}}.png",
-        svg=report(
-            f"{RESULTS}/{{network}}/saliency/{{picture}}.svg",
+        vector=report(
+            f"{RESULTS}/{{network}}/saliency/{{picture}}.{CONFIG.figures.vector}",
             caption="../report/saliency.rst",
             category="Ansatz",
             labels={"what": "{network}: saliency in {picture}"},
@@ -85,6 +87,7 @@ rule draw_saliency:
     resources:
         mem_mb=growing(8000),
     params:
+        style=CONFIG.figures.style,
         network=ALIGNMENTS.of("network"),
         images=ALIGNMENTS.of("images"),
         picture=PICTURES.picture,
@@ -124,8 +127,8 @@ rule draw_ansatz:
         library=library("draw_ansatz.py"),
     output:
         png=f"{ANSATZ}/{{figure}}.png",
-        svg=report(
-            f"{ANSATZ}/{{figure}}.svg",
+        vector=report(
+            f"{ANSATZ}/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/ansatz.rst",
             category="Ansatz",
             labels={"what": "{figure}"},
@@ -136,6 +139,8 @@ rule draw_ansatz:
         figure="|".join(catalogue.names("alignment")),
     conda:
         TABLES
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw the ansatz, {wildcards.figure}"
     script:
@@ -149,3 +154,5 @@ rule ansatz:
         expand(rules.draw_ansatz.output, figure=PLAN.alignment_figures),
         expand(rules.draw_first_layer.output, network=PICTURED),
         expand(rules.draw_saliency.output, network=PICTURED, picture=PICTURES),
+    message:
+        f"Complete {ANSATZ}/"

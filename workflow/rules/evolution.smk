@@ -40,8 +40,8 @@ rule draw_evolution:
         library=library("draw_evolution.py"),
     output:
         png=f"{RESULTS}/{{training}}/{{figure}}.png",
-        svg=report(
-            f"{RESULTS}/{{training}}/{{figure}}.svg",
+        vector=report(
+            f"{RESULTS}/{{training}}/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/evolution.rst",
             category="Evolution",
             labels={"what": "{training}: {figure}"},
@@ -53,6 +53,8 @@ rule draw_evolution:
         figure="|".join(catalogue.names("evolution")),
     conda:
         TABLES
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw {wildcards.figure} of {wildcards.training}"
     script:
@@ -65,3 +67,5 @@ rule evolution:
         expand(rules.follow_training.output, training=EVOLUTIONS),
         expand(rules.tabulate_evolution.output, training=EVOLUTIONS),
         expand(rules.draw_evolution.output, training=EVOLUTIONS, figure=catalogue.names("evolution")),
+    message:
+        f"Complete {RESULTS}/evolution/"

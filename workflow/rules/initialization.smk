@@ -21,7 +21,9 @@ rule gather_runs:
     conda:
         TABLES
     params:
-        benchmarks=expand(rules.train.benchmark, training=RUNS),  # not an input: a lost one must not retrain a run
+        # No inputs: one that was deleted must not retrain a run.
+        benchmarks=expand(rules.train.benchmark, training=RUNS),
+        datasets=expand(rules.prepare_dataset.output.dataset, dataset=CONFIG.study_datasets),
     message:
         "Gather the runs"
     script:
@@ -113,8 +115,8 @@ rule draw_comparison:
         library=library("draw_comparison.py"),
     output:
         png=f"{STUDY}/figures/{{figure}}.png",
-        svg=report(
-            f"{STUDY}/figures/{{figure}}.svg",
+        vector=report(
+            f"{STUDY}/figures/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/comparison.rst",
             category="Initialization",
             labels={"what": "{figure}"},
@@ -125,6 +127,8 @@ rule draw_comparison:
         figure="|".join(DRAWN_FROM),
     conda:
         TABLES
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw {wildcards.figure}"
     script:
@@ -137,8 +141,8 @@ rule draw_curves:
         library=library("draw_curves.py"),
     output:
         png=f"{STUDY}/figures/{{figure}}.png",
-        svg=report(
-            f"{STUDY}/figures/{{figure}}.svg",
+        vector=report(
+            f"{STUDY}/figures/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/curves.rst",
             category="Initialization",
             labels={"what": "over epochs: {figure}"},
@@ -149,6 +153,8 @@ rule draw_curves:
         figure="|".join(PLAN.curves),
     conda:
         TABLES
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw {wildcards.figure} over epochs"
     script:
@@ -171,3 +177,5 @@ rule initialization:
         rules.describe_sources.output if SOURCES else [],
         rules.tabulate_generations.output if SOURCES.chains else [],
         expand(rules.draw_sources.output, figure=OF_SOURCES),
+    message:
+        f"Complete {STUDY}/"

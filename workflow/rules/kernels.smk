@@ -70,8 +70,8 @@ rule draw_machines:
         library=library("draw_machines.py"),
     output:
         png=f"{KERNELS}/{{figure}}.png",
-        svg=report(
-            f"{KERNELS}/{{figure}}.svg",
+        vector=report(
+            f"{KERNELS}/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/kernels.rst",
             category="Kernels",
             labels={"what": "{figure}"},
@@ -83,6 +83,7 @@ rule draw_machines:
     conda:
         TABLES
     params:
+        style=CONFIG.figures.style,
         machines=MACHINES.declared,
     message:
         "Draw machines, {wildcards.figure}"
@@ -96,15 +97,15 @@ rule draw_learned:
         library=library("draw_learned.py"),
     output:
         eigenvectors_png=f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.png",
-        eigenvectors_svg=report(
-            f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.svg",
+        eigenvectors_vector=report(
+            f"{RESULTS}/{{task}}/eigenvectors_seed{{seed}}.{CONFIG.figures.vector}",
             caption="../report/kernels.rst",
             category="Kernels",
             labels={"what": "{task}: eigenvectors"},
         ),
         saliency_png=f"{RESULTS}/{{task}}/saliency_seed{{seed}}.png",
-        saliency_svg=report(
-            f"{RESULTS}/{{task}}/saliency_seed{{seed}}.svg",
+        saliency_vector=report(
+            f"{RESULTS}/{{task}}/saliency_seed{{seed}}.{CONFIG.figures.vector}",
             caption="../report/kernels.rst",
             category="Kernels",
             labels={"what": "{task}: saliency"},
@@ -116,6 +117,7 @@ rule draw_learned:
     conda:
         TORCH
     params:
+        style=CONFIG.figures.style,
         machines=MACHINES.learners,
     message:
         "Draw what machines have learned in {wildcards.task}"
@@ -130,3 +132,5 @@ rule kernels:
         expand(rules.run_machine.output, machine_run=MACHINE_RUNS),
         expand(rules.draw_machines.output, figure=catalogue.names("machines")),
         MACHINES.pictured(rules.draw_learned.output),
+    message:
+        f"Complete {KERNELS}/"

@@ -88,8 +88,8 @@ rule draw_sources:
         library=library("draw_sources.py"),
     output:
         png=f"{RESULTS}/sources/figures/{{figure}}.png",
-        svg=report(
-            f"{RESULTS}/sources/figures/{{figure}}.svg",
+        vector=report(
+            f"{RESULTS}/sources/figures/{{figure}}.{CONFIG.figures.vector}",
             caption="../report/sources.rst",
             category="Initialization",
             labels={"what": "sources: {figure}"},
@@ -100,6 +100,8 @@ rule draw_sources:
         figure="|".join(OF_SOURCES),
     conda:
         TABLES
+    params:
+        style=CONFIG.figures.style,
     message:
         "Draw {wildcards.figure} of the sources"
     script:

@@ -3,7 +3,10 @@
 import csv
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ansatz.files.results import read_results
 from ansatz.files.tables import CLOCK, OUTCOME, RESOURCES, RUN, metrics_columns
@@ -73,6 +76,25 @@ def resources(benchmarks: Paths, runs: "pd.DataFrame") -> "pd.DataFrame":
     on_gpu = ~table.device.str.startswith("cpu")
     table.loc[on_gpu, "gpu_seconds"] = table.loc[on_gpu, ["seconds", "training_seconds"]].max(axis=1)
     return table[[*RUN, *RESOURCES]]
+
+
+def chance_levels(datasets: Paths) -> dict[str, float]:
+    """Return the accuracy of guessing the commonest class, by the names of datasets.
+
+    Parameters
+    ----------
+    datasets : sequence of path
+        Each a ``dataset.h5``, of which only the labels are read. Those that have been deleted are left out, as they are
+        not worth another training.
+    """
+    import h5py
+
+    levels = {}
+    for path in datasets:
+        with suppress(OSError, KeyError), h5py.File(path) as file:
+            labels = file["labels"][...]  # of training and validation images
+            levels[str(file.attrs["name"])] = float(np.bincount(labels).max() / len(labels))
+    return levels
 
 
 def _read_benchmark(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 import json
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
 from ansatz.errors import UserError
 from ansatz.files.results import write_results
-from ansatz.files.runs import gather, resources
+from ansatz.files.runs import chance_levels, gather, resources
 from ansatz.files.tables import METRICS, OUTCOME, RESOURCES, RUN, read_csv, write_csv
 from ansatz.reporting import initialization
 
@@ -121,3 +123,11 @@ def test_resources_are_of_all_epochs_or_of_the_last_job_whichever_took_longer(tm
     table = resources(files, runs)
     assert table.seconds.isna().tolist() == [True, True, False]
     assert table.gpu_seconds.tolist() == [0, 10, 90]
+
+
+def test_chance_is_the_share_of_the_commonest_class(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["name"], file["labels"] = "digits", np.array([0, 2, 2, 1, 2])
+    (tmp_path / "broken.h5").write_text("no HDF5")
+    files = [tmp_path / f"{name}.h5" for name in ("a", "broken", "deleted")]
+    assert chance_levels(files) == {"digits": 0.6}

@@ -19,6 +19,7 @@ from ansatz.workflow.configuration.sections import (
     Ansatz,
     EvolutionExperiment,
     FeatureMatrices,
+    Figures,
     Initialization,
     TrainedNetworks,
 )
@@ -73,6 +74,7 @@ class Configuration(Section):
         "flower come with scikit-learn, others are files of yours.",
         json_schema_extra=UNIQUE,
     )
+    figures: Figures = Field(Figures(), description="How figures are drawn; changing it trains nothing.")
     device: Annotated[str, Fits("auto|cpu|cuda|cuda:[0-9]{1,3}", "it is auto, cpu, cuda or cuda:N")] = Field(
         "auto", description="Where networks run: auto is a GPU if there is one; cuda and cuda:N require one."
     )

@@ -61,6 +61,21 @@ class FeatureMatrices(Section):
     )
 
 
+class Figures(Section):
+    """How figures are drawn."""
+
+    style: Annotated[Literal["screen", "paper"], OneOf()] = Field(
+        "screen",
+        description="screen: PNG and SVG, as wide as the panels need. paper: PNG and PDF, 85 or 174 mm wide, which are "
+        "the columns and pages of most journals. No text is smaller than 7 points.",
+    )
+
+    @property
+    def vector(self) -> str:
+        """The format that is written beside PNG."""
+        return "pdf" if self.style == "paper" else "svg"
+
+
 class Tuning(Section):
     """A learning rate for each dataset and initializer, chosen by trainings before the study."""
 
