@@ -3,6 +3,7 @@
 #   make test        run all tests
 #   make test-unit   run the tests of the library alone
 #   make schema      write the configuration's schema and the tables of config/README.md, after keys or names have changed
+#   make pictures    draw the pictures of README.md and results/published/README.md again, from the tables beside them
 #   make environment create .venv, as the other commands do when they need it
 #   make benchmark   compare its speed with that of the plain ways: results/benchmarks/cpu.md
 #   make lint, make format, make lock, make clean: for developers
@@ -17,7 +18,7 @@ ENVIRONMENT := .venv/requirements.lock
 # So that programs of the environment find each other, and Snakemake finds the Python of its jobs.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: environment run test test-unit benchmark schema lint format lock clean
+.PHONY: environment run test test-unit benchmark pictures schema lint format lock clean
 
 environment: $(ENVIRONMENT)
 
@@ -36,6 +37,9 @@ test-unit: $(ENVIRONMENT)
 
 benchmark: $(ENVIRONMENT)
 	PYTHONPATH=scripts:tests python -m benchmarks
+
+pictures: $(ENVIRONMENT)
+	snakemake pictures --cores 1
 
 schema: $(ENVIRONMENT)
 	PYTHONPATH=scripts python -m ansatz.workflow.configuration

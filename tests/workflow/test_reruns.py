@@ -133,6 +133,16 @@ def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
     assert complete.planned() == again
 
 
+def test_another_style_draws_figures_and_the_page_again(complete):
+    complete.configure_all(figures={"style": "paper"})
+    drawn = CURVES | PICTURES | {"draw_comparison": 3, "draw_sources": 1, "draw_ansatz": 3, "draw_evolution": 5}
+    assert complete.planned() == drawn | {"draw_learned": 1, "draw_machines": 3, "draw_page": 1}
+    figures = "results/test/initialization/figures"
+    complete.snakemake(f"{figures}/accuracy.pdf", "results/test/kernels/noise.pdf")
+    assert (complete.path / figures / "accuracy.pdf").read_bytes().startswith(b"%PDF")
+    assert abs(Image.open(complete.path / figures / "accuracy.png").width / 200 * 25.4 - 85) < 0.5
+
+
 def test_a_chain_of_sources_waits_for_its_first(clone):
     """The second source starts from the features of the first; the study compares both."""
     training = {"epochs": 1, "batch_size": 16}

@@ -55,6 +55,15 @@ def test_scripts_are_short_and_know_no_config(script):
     assert "snakemake.config" not in text
 
 
+def test_published_pictures_have_their_tables_beside_them():
+    ours = ROOT / "results" / "published" / "ours"
+    listed = (ROOT / "workflow/rules/pictures.smk").read_text()
+    pictures = re.findall(r'"(\w+/\w+)": \[', listed)
+    assert pictures
+    assert [name for name in pictures if not (ours / f"{name}.png").is_file()] == []
+    assert [name for name in re.findall(r'"(\w+/\w+\.csv)"', listed) if not (ours / name).is_file()] == []
+
+
 @pytest.mark.parametrize("file", SMK, ids=lambda path: path.name)
 def test_snakefiles_hold_rules(file):
     """At most 20 lines of Python: what stands at the margin, but for rules, their like and comments."""
