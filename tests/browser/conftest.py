@@ -10,6 +10,7 @@ from page_material import BASELINE, CONFIGURATION, everything, initialization_ma
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRAWN = "body[data-drawn=all]"
+LOUD = ("error", "warning")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def opened(browser):
         contexts.append(context)
         page, requests, complaints = context.new_page(), [], []
         page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: complaints.append(message.text) if message.type in LOUD else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message) or dialog.dismiss())
         page.goto(f"file://{file}")
@@ -55,9 +56,10 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def odd(tmp_path_factory):
-    """Return the file of a page whose datasets have names that are no names in HTML."""
+    """Return the file of a page of many initializers, whose datasets have names that are no names in HTML."""
     names = ("<script>alert('\"1\"')</script>", 'β & "γ"', "<img src=x onerror=alert(2)>")
-    return _written(tmp_path_factory, lambda folder: initialization_material(folder, datasets=names))
+    grid = {"datasets": names, "initializers": (BASELINE, *(f"i{number}" for number in range(1, 12)))}
+    return _written(tmp_path_factory, lambda folder: initialization_material(folder, **grid))
 
 
 @pytest.fixture(scope="session")

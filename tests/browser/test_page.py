@@ -101,6 +101,27 @@ def test_another_measure_is_drawn_on_demand(opened, whole):
     assert chart.locator("svg .mark-line path").first.get_attribute("d") != before
 
 
+def test_a_saved_chart_is_called_by_its_section_and_says_what_it_shows(opened, odd):
+    page = opened(odd).page
+    chart = page.locator("#how-do-they-learn figure.chart").first
+    chart.locator("summary").focus()
+    page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        chart.get_by_text("Save as SVG").click()
+    assert download.value.suggested_filename == "how-do-they-learn_script_alert_1_script_.svg"
+    assert "validation accuracy, percent" in download.value.path().read_text(encoding="utf-8")
+
+
+def test_bands_appear_where_few_lines_are_left(opened, odd):
+    page = opened(odd).page
+    chart = page.locator("#how-do-they-learn figure.chart").first
+    bands = "figure => figure.querySelectorAll('svg .mark-area path').length"
+    assert chart.evaluate(bands) == 0, "bands of 12 lines hide each other"
+    for name in ("i1", "i2"):
+        page.locator(f'#how-do-they-learn [data-value="{name}"]').click()
+    page.wait_for_function(f"({bands})(document.querySelector('#how-do-they-learn figure.chart')) === 2")
+
+
 def test_the_slider_steps_through_snapshots(opened, whole):
     page = opened(whole).page
     shows = page.locator(".slide-show")

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ansatz.files.tables import read_csv
+from ansatz.files.tables import read_csv, write_csv
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import make_sections
 from ansatz.reporting.page.initialization import verdict
-from ansatz.reporting.page.pictures import tiled
+from ansatz.reporting.page.learning import MEASURES
+from ansatz.reporting.page.pictures import LARGEST, nfm_of, smaller, tiled
 from ansatz.reporting.page.render import PARTS, render
 from page_material import CONFIGURATION, everything, initialization_material, kernel_material, study
 
@@ -98,8 +99,8 @@ def made(spec):
 def test_curves_hold_the_numbers_of_the_table(page):
     data = data_of(page)["tables"]["how-do-they-learn/epochs"]
     tidy, _ = study()
-    np.testing.assert_allclose(data["validation_accuracy"], 100 * tidy.validation_accuracy, rtol=1e-4)
-    np.testing.assert_allclose(data["gap"], tidy.validation_loss - tidy.train_loss, rtol=1e-4)
+    np.testing.assert_allclose(data[MEASURES["validation_accuracy"]], 100 * tidy.validation_accuracy, rtol=1e-4)
+    np.testing.assert_allclose(data[MEASURES["gap"]], tidy.validation_loss - tidy.train_loss, rtol=1e-4)
     assert decoded(data["initializer"]) == list(tidy.initializer)
     assert decoded(data["source"])[-1] == "letters"
 
@@ -125,16 +126,28 @@ def test_diverged_runs_leave_gaps_and_not_numbers(tmp_path):
 def test_the_verdict_names_what_differs():
     rows = [("a", 0.9, np.nan, np.nan), ("b", 0.95, 0.05, 0.01), ("c", 0.8, -0.1, 0.02), ("d", 0.91, 0.01, 0.4)]
     table = pd.DataFrame(rows, columns=["initializer", "validation_mean", "difference", "p"])
-    table = table.assign(dataset="svhn", baseline="a")
-    assert (
-        verdict(table) == "On svhn, b is better than a and c is worse. The highest mean is that of b on svhn (95.00%)."
+    table = table.assign(dataset="svhn", baseline="a", seeds=3, diverged=0)
+    highest = "The highest mean is that of b (95.00 %)."
+    assert verdict(table) == f"On svhn, b is significantly better than a, and c is worse. {highest}"
+    worse = table[table.initializer != "b"]
+    assert verdict(worse).startswith("On svhn, no initializer is significantly better than a, and c is worse.")
+    alike = table[table.initializer.isin(["a", "d"])]
+    two = pd.concat([alike, alike.assign(dataset="mnist")], ignore_index=True)
+    assert verdict(two) == (
+        "On svhn and mnist, no initializer differs significantly from a. "
+        "The highest mean is that of d on svhn (91.00 %) and d on mnist (91.00 %)."
     )
-    table["p"] = np.nan
-    assert verdict(table).startswith(
-        "On svhn, no initializer differs significantly from a. Without a second seed, nothing can be tested."
-    )
-    two = pd.concat([table, table.assign(dataset="mnist")], ignore_index=True)
-    assert verdict(two).startswith("On svhn and mnist, no initializer")
+    single_seed = table.assign(p=np.nan)
+    assert verdict(single_seed) == f"On svhn, nothing can be tested without two pairs of runs that finished. {highest}"
+    assert verdict(table[table.initializer == "a"]) == "", "nothing was compared"
+
+
+def test_the_verdict_names_what_diverged():
+    rows = [("a", 0.9, 0, np.nan), ("b", np.nan, 3, np.nan), ("c", 0.91, 1, 0.5)]
+    table = pd.DataFrame(rows, columns=["initializer", "validation_mean", "diverged", "p"])
+    table = table.assign(dataset="svhn", baseline="a", seeds=3, difference=0.01)
+    assert "b diverged at every seed. The highest mean is that of c" in verdict(table)
+    assert verdict(table.assign(diverged=3, validation_mean=np.nan, p=np.nan)) == "On svhn, all runs diverged."
 
 
 def test_long_curves_are_thinned_and_say_so():
@@ -144,6 +157,9 @@ def test_long_curves_are_thinned_and_say_so():
         assert own.epoch.iloc[0] == 0
         assert own.epoch.iloc[-1] == 499
         assert len(own) == 50
+    early = table[(table.run == "b") | (table.epoch < 401)]
+    runs = charts.thinned(early, ["run"], "epoch", most=50)[0].groupby("epoch").run.nunique()
+    assert (runs[runs.index < 401] == 2).all(), "a mean over runs that were kept at different epochs would jump"
     assert note == "Of the 500 points of a line, 50 are drawn, evenly spaced."
     assert charts.thinned(table[table.epoch < 50], ["run"], "epoch", most=50)[1] == ""
 
@@ -154,6 +170,38 @@ def test_maps_are_tiled_a_pixel_apart():
         [[0, 1, np.nan, 4, 5], [2, 3, np.nan, 6, 7], [np.nan] * 5, [8, 9, *[np.nan] * 3], [10, 11, *[np.nan] * 3]]
     )
     np.testing.assert_array_equal(sheet, expected)
+
+
+def test_large_maps_are_averaged_over_blocks():
+    weights = np.random.default_rng(0).normal(size=(5, 4 * LARGEST))
+    np.testing.assert_allclose(nfm_of(weights), smaller(weights.T @ weights))
+    assert smaller(weights).shape == (5, LARGEST)
+    np.testing.assert_array_equal(smaller(weights[:, :3]), weights[:, :3])
+
+
+def test_layers_that_would_be_called_alike_keep_their_names():
+    names = [f"{part}.layers.encoder_layer_0.self_attention.q" for part in ("encoder", "decoder")]
+    assert list(charts.shortened(pd.Series(names[:1]))) == ["0.q"]
+    assert list(charts.shortened(pd.Series(names))) == names
+
+
+@pytest.mark.parametrize("options", [{"initializers": ("kaiming_normal",)}, {"seeds": 1}, {"epochs": 1}], ids=str)
+def test_small_studies_have_pages_too(options, tmp_path):
+    material = initialization_material(tmp_path, **options)
+    assert TITLES[1] in titles_of(render("mine", {"configuration": CONFIGURATION} | material))
+
+
+def test_runs_that_never_reach_the_target_are_behind_all_others(tmp_path):
+    material = initialization_material(tmp_path)
+    speeds = read_csv(material["speed"])
+    first = speeds.index[0]
+    speeds.loc[first, ["status", "epochs", "target_epochs"]] = ["diverged", 1, np.nan]  # at once, and not fast
+    write_csv(material["speed"], speeds)
+    table = data_of(render("mine", {"configuration": CONFIGURATION} | material))["tables"][
+        "how-fast-do-they-learn/speed"
+    ]
+    assert decoded(table["text"])[0] == "never"
+    assert table["target_epochs"][0] > speeds.epochs.max()
 
 
 def test_links_of_sections_are_unique(tmp_path):

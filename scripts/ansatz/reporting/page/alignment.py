@@ -8,7 +8,6 @@ import pandas as pd
 from ansatz.files.tables import POWERS
 from ansatz.reporting.alignment import POWER, by_head, by_layer, by_variant
 from ansatz.reporting.figures.alignment import LABELS, network_title, shown_pairs
-from ansatz.reporting.formatting import short
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import Block, Cell, Chart, Section, Table, section
 from ansatz.reporting.page.pictures import picture
@@ -27,7 +26,7 @@ def layers(correlations: pd.DataFrame, ansatz_pictures: Sequence[str] = ()) -> S
     networks = means[NETWORK].drop_duplicates().to_dict("records")
     rows = means.melt([*NETWORK, "layer", "shape", "seeds"], [f"correlation_{pair}" for pair in pair_styles], "pair")
     rows = rows.dropna(subset="value").assign(
-        pair=rows.pair.str.removeprefix("correlation_").map(LABELS), name=rows.layer, layer=rows.layer.map(short)
+        pair=rows.pair.str.removeprefix("correlation_").map(LABELS), name=rows.layer, layer=charts.shortened(rows.layer)
     )
     blocks: list[Block] = [
         Chart(
@@ -43,7 +42,14 @@ def layers(correlations: pd.DataFrame, ansatz_pictures: Sequence[str] = ()) -> S
         if len(own := rows[(rows[NETWORK] == list(network.values())).all(axis=1)])
     ]
     blocks += [
-        Chart(f"{_title(network)}: powers of AGOP", _powers(), "powers", network, "Correlation with powers", height=320)
+        Chart(
+            f"{_title(network)}: powers of AGOP",
+            _powers(list(rows[(rows[NETWORK] == list(network.values())).all(axis=1)].layer.unique())),
+            "powers",
+            network,
+            f"Correlation of the NFM with powers of AGOP in {_title(network)}, a line for each layer",
+            height=320,
+        )
         for network in networks
     ]
     heads = by_head(correlations)
@@ -63,11 +69,11 @@ def layers(correlations: pd.DataFrame, ansatz_pictures: Sequence[str] = ()) -> S
     powers = means_of_powers(correlations)
     return Section(
         "Do NFM and AGOP align?",
-        [*blocks, _table(correlations), *(picture(path) for path in ansatz_pictures)],
+        [*blocks, _table(correlations), *(picture(path, "ansatz") for path in ansatz_pictures)],
         {"layers": rows, "powers": powers, "heads": heads[[*NETWORK, "layer", "head", "block", "kind", "own", "next"]]},
         introduction="Pearson correlation of the entries of two feature matrices, by layer, mean over seeds. Controls "
         "are the NFM before training, the ansatz before training, and NFM – √NFM, which NFM – √AGOP would be if "
-        "gradients were isotropic.",
+        "gradients were isotropic. Where layers are coloured, they run from the first (dark) to the last (light).",
     )
 
 
@@ -77,7 +83,7 @@ def means_of_powers(correlations: pd.DataFrame) -> pd.DataFrame:
     whole = correlations[correlations["head"].isna()]
     means = whole.groupby([*NETWORK, "layer"], sort=False)[list(columns)].mean().rename(columns=columns)
     rows = means.reset_index().melt([*NETWORK, "layer"], list(columns.values()), "power").dropna(subset="value")
-    return rows.assign(layer=rows.layer.map(short))
+    return rows.assign(layer=charts.shortened(rows.layer))
 
 
 def _title(network: dict[str, str]) -> str:
@@ -89,7 +95,7 @@ def _correlations(order: list[str], styles: dict) -> alt.LayerChart:
     y = alt.Y("value:Q", title="correlation")
     scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
     lines = alt.Scale(domain=list(styles), range=[charts.dashes(style.linestyle) for style in styles.values()])
-    legend = alt.Legend(title=None, orient="bottom", columns=2, symbolStrokeWidth=2, labelLimit=200)
+    legend = charts.legend()
     base = charts.chart().encode(x=x, y=y, color=alt.Color("pair:N", scale=scale, legend=legend))
     shown = {"layer": "name:N", "patch": "shape:N", "pair": "pair:N", "correlation": "value:Q|.3f", "seeds": "seeds:Q"}
     line = base.mark_line(strokeWidth=1.6, opacity=0.4 if len(order) > CROWDED else 1).encode(
@@ -98,14 +104,14 @@ def _correlations(order: list[str], styles: dict) -> alt.LayerChart:
     return alt.layer(line, base.mark_circle(size=40, opacity=1).encode(tooltip=charts.tooltips(shown)))
 
 
-def _powers() -> alt.Chart:
+def _powers(order: list[str]) -> alt.Chart:
     x = alt.X("power:Q", scale=alt.Scale(type="log", nice=False), title="α", axis=alt.Axis(values=TICKS))
     shown = {"layer": "layer:N", "α": "power:Q", "correlation": "value:Q|.3f"}
-    colour = alt.Color("layer:N", sort=None, scale=alt.Scale(scheme="viridis"), title="layer", legend=None)
     return (
         charts.chart()
         .mark_line(point=alt.OverlayMarkDef(size=25), strokeWidth=1.3)
-        .encode(x=x, y=alt.Y("value:Q", title="correlation with AGOP^α"), color=colour, tooltip=charts.tooltips(shown))
+        .encode(x=x, color=charts.layer_colour(order))
+        .encode(y=alt.Y("value:Q", title="correlation with AGOP^α"), tooltip=charts.tooltips(shown))
     )
 
 
@@ -131,14 +137,18 @@ def _table(correlations: pd.DataFrame) -> Table:
         [
             Cell(network_title(row["experiment"], row["variant"]), row["variant"]),
             Cell(f"{row['networks']}", row["networks"]),
-            Cell("" if pd.isna(row["validation_accuracy"]) else f"{row['validation_accuracy']:.2%}"),
+            Cell(_percent(row["validation_accuracy"]), row["validation_accuracy"]),
             *(Cell(_cell(row, pair), row[f"correlation_{pair}"]) for pair in pairs),
         ]
         for row in variants.to_dict("records")
     ]
-    headings = ["network", "networks", "validation accuracy", *(LABELS[pair] for pair in pairs)]
+    headings = ["network", "number", "validation accuracy", *(LABELS[pair] for pair in pairs)]
     filters = [{"variant": row.variant} for row in variants.itertuples()]
-    return Table(headings, rows, filters, "Mean ± standard deviation over layers, datasets and seeds.")
+    return Table(headings, rows, filters, "Correlations: mean ± standard deviation over layers, datasets and seeds.")
+
+
+def _percent(share: float) -> str:
+    return "" if pd.isna(share) else f"{100 * share:.2f} %"
 
 
 def _cell(row: dict, pair: str) -> str:

@@ -89,11 +89,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture: its data as a URI, and what it shows."""
+    """A picture: its data as a URI, what it shows, and whether it needs the width of the page."""
 
     uri: str
     description: str
     title: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What all charts of the page share: the data they draw, colours, tooltips and sizes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -8,18 +8,21 @@ import numpy as np
 import pandas as pd
 
 from ansatz.reporting.figures.palette import LineStyle, Style
+from ansatz.reporting.figures.style import evenly_spaced
+from ansatz.reporting.formatting import short
 
 ROWS = "rows"  # the name of the data of every chart, which the page fills in
-HEIGHT = 220  # pixels, of most charts
+WIDTH, HEIGHT = 320, 220  # pixels, of most charts; the width only until they are drawn
 STEP = 20  # pixels, of an entry of an axis of names
 DASHES: dict[LineStyle, list[int]] = {"-": [1, 0], "--": [6, 3], ":": [1, 3], "-.": [7, 3, 1, 3]}
 LONGEST = 60  # points of a line, at most
+KEYED = 10  # layers, at most, of a chart that has a key of them
 DIVERGING = "redblue"  # blue is larger
 
 
 def chart(**options: Any) -> alt.Chart:
-    """Return an empty chart that is as wide as its place in the page."""
-    return alt.Chart(alt.NamedData(name=ROWS), width="container", **{"height": HEIGHT} | options)
+    """Return an empty chart, which the page makes as wide as its place."""
+    return alt.Chart(alt.NamedData(name=ROWS), **{"width": WIDTH, "height": HEIGHT} | options)
 
 
 def colour(styles: Mapping[str, Style], field: str = "initializer") -> alt.Color:
@@ -56,11 +59,40 @@ def tooltips(fields: Mapping[str, str]) -> list[alt.Tooltip]:
 
 def names_axis(**options: Any) -> alt.Axis:
     """Return an axis of names."""
-    return alt.Axis(**{"title": None, "labelLimit": 190, "ticks": False, "domain": False, "grid": False} | options)
+    usual = {"title": None, "labelLimit": 190, "ticks": False, "domain": False, "grid": False, "offset": 6}
+    return alt.Axis(**usual | options)
+
+
+def slanted_names() -> alt.Axis:
+    """Return an axis of the names of columns."""
+    return alt.Axis(labelAngle=-45, ticks=False, domain=False, grid=False)
+
+
+def whole_numbers() -> alt.Axis:
+    """Return an axis of numbers such as epochs."""
+    return alt.Axis(tickMinStep=1, format="d")
+
+
+def legend(**options: Any) -> alt.Legend:
+    """Return a key of lines below a chart."""
+    usual = {"title": None, "orient": "bottom", "columns": 2, "symbolType": "stroke", "symbolSize": 300}
+    return alt.Legend(**usual | {"symbolStrokeWidth": 2, "labelLimit": 200} | options)
+
+
+def layer_colour(order: Sequence[str]) -> alt.Color:
+    """Return the colours of layers, from the first (dark) to the last (light); only a few of them have a key."""
+    key = alt.Legend(title="layer", symbolType="stroke", symbolStrokeWidth=2) if len(order) <= KEYED else None
+    return alt.Color("layer:N", sort=list(order), scale=alt.Scale(scheme="viridis"), legend=key)
+
+
+def shortened(layers: pd.Series) -> pd.Series:
+    """Return the names of layers as figures write them, unless that would make two of them alike."""
+    names = layers.map(short)
+    return names if names.nunique() == layers.nunique() else layers
 
 
 def thinned(table: pd.DataFrame, keys: Iterable[str], column: str, most: int = LONGEST) -> tuple[pd.DataFrame, str]:
-    """Keep at most so many points of each line, with its first and its last one.
+    """Keep at most so many positions along lines, the same ones of all lines, so that means over them stay means.
 
     Parameters
     ----------
@@ -68,7 +100,7 @@ def thinned(table: pd.DataFrame, keys: Iterable[str], column: str, most: int = L
     keys : iterable of str
         The columns that tell lines apart.
     column : str
-        Of positions along the line; they are kept evenly spaced.
+        Of positions along the line; they are kept evenly spaced, with the first and the last one of all.
     most : int
 
     Returns
@@ -81,10 +113,8 @@ def thinned(table: pd.DataFrame, keys: Iterable[str], column: str, most: int = L
     if longest <= most:
         return table, ""
     values = np.sort(table[column].unique())
-    kept = values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))]
-    last = table.groupby(list(keys), sort=False)[column].transform("max")
-    note = f"Of the {longest} points of a line, {most} are drawn, evenly spaced."
-    return table[table[column].isin(kept) | (table[column] == last)], note
+    kept = values[evenly_spaced(len(values), most)]
+    return table[table[column].isin(kept)], f"Of the {longest} points of a line, {most} are drawn, evenly spaced."
 
 
 def _escaped(field: str) -> str:

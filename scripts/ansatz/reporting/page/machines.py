@@ -32,7 +32,7 @@ def machines(
         percent=100 * whole.accuracy,
         low=100 * (whole.accuracy - whole.accuracy_std.fillna(0)),
         high=100 * (whole.accuracy + whole.accuracy_std.fillna(0)),
-        text=[difference_and_interval(row) for row in whole.itertuples()],
+        text=[_difference(row, baseline_of(declared)) for row in whole.itertuples()],
     )
     style_of = {titles.get(label, label): style for label, style in styles_of(declared, set(rows.machine)).items()}
     blocks: list[Block] = [
@@ -49,7 +49,7 @@ def machines(
     columns = ["dataset", "task", "noise", "machine", "title", "percent", "low", "high", "text", "seeds", "seconds"]
     return Section(
         "Do machines learn features without backpropagation?",
-        [*blocks, _table(summary, declared), *(picture(path) for path in machine_pictures)],
+        [*blocks, _table(summary, declared), *(picture(path, "kernels") for path in machine_pictures)],
         {"machines": rows[columns]},
         introduction="Test accuracy in percent, mean over seeds; bars are one standard deviation.",
     )
@@ -67,8 +67,10 @@ def _shown(baseline: str = "the baseline") -> list[alt.Tooltip]:
 def _noise(style_of: Mapping[str, Any]) -> alt.LayerChart:
     scale = alt.Scale(domain=list(style_of), range=[style.colour for style in style_of.values()])
     lines = alt.Scale(domain=list(style_of), range=[charts.dashes(style.linestyle) for style in style_of.values()])
-    legend = alt.Legend(title=None, orient="bottom", columns=3)
-    base = charts.chart().encode(x=alt.X("noise:Q"), y=_axis(), color=alt.Color("title:N", scale=scale, legend=legend))
+    legend = charts.legend()
+    base = charts.chart().encode(
+        x=alt.X("noise:Q", title="noise"), y=_axis(), color=alt.Color("title:N", scale=scale, legend=legend)
+    )
     line = base.mark_line().encode(strokeDash=alt.StrokeDash("title:N", scale=lines, legend=legend))
     spread = base.mark_rule().encode(y=alt.Y("low:Q", title="test accuracy, percent"), y2="high:Q")
     return alt.layer(spread, line, base.mark_circle(size=50, opacity=1).encode(tooltip=_shown()))
@@ -96,7 +98,7 @@ def _table(summary: pd.DataFrame, declared: Mapping[str, Machine]) -> Table:
             Cell(names.get(row.machine, row.machine), row.machine),
             Cell(f"{row.layers}", row.layers),
             Cell(_spread(row), row.accuracy),
-            Cell("baseline" if row.machine == baseline else difference_and_interval(row), row.difference),
+            Cell(_difference(row, baseline), row.difference),
             Cell(f"{row.seconds:.1f}", row.seconds),
         ]
         for row in summary.itertuples()
@@ -109,6 +111,10 @@ def _table(summary: pd.DataFrame, declared: Mapping[str, Machine]) -> Table:
         [{"dataset": row.dataset} for row in summary.itertuples()],
         "Layers are those that learn features; seconds are the time to fit the machine with all of them.",
     )
+
+
+def _difference(row: Any, baseline: str | None) -> str:
+    return "baseline" if row.machine == baseline else difference_and_interval(row)
 
 
 def _spread(row: Any) -> str:

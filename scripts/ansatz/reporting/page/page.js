@@ -1,6 +1,6 @@
 const page = JSON.parse(document.getElementById("data").textContent);
 const config = {
-  background: "transparent", autosize: { type: "fit-x", contains: "padding" }, view: { stroke: null },
+  background: "transparent", view: { stroke: null },
   font: "system-ui, sans-serif",
   axis: { labelFontSize: 11, titleFontSize: 11, titleFontWeight: "normal", gridOpacity: 0.35, domainColor: "#888", tickColor: "#888",
           labelColor: "#222", titleColor: "#222" },
@@ -39,6 +39,19 @@ const charts = [...document.querySelectorAll("figure.chart")].map((figure) => {
   return { ...chart, figure, own, parameters, view: null, stale: true, near: false };
 });
 
+/** Make a chart as wide as its place. Vega-Lite's own way to do so warns where rows make the height. */
+function asWideAsItsPlace({ width, ...spec }) {
+  const update = "containerSize()[0]";
+  const signals = [...(spec.signals || []), { name: "width", init: update, on: [{ events: "window:resize", update }] }];
+  return { ...spec, signals, autosize: { type: "fit-x", contains: "padding" } };
+}
+
+/** Return what a saved chart is called: its section and title, without what file systems refuse. */
+function fileName(figure) {
+  const parts = [figure.closest("section").id, figure.querySelector("figcaption").textContent];
+  return parts.join("_").replace(/[^\p{L}\p{N}.@+-]+/gu, "_").slice(0, 100);
+}
+
 async function draw(chart) {
   if (!chart.stale) return;
   chart.stale = false;
@@ -46,9 +59,10 @@ async function draw(chart) {
   chart.figure.hidden = rows.length === 0;
   if (!rows.length) return;
   if (chart.view === null) {
-    const spec = { ...chart.spec, datasets: { rows }, autosize: { type: "fit-x", contains: "padding" } };
+    const spec = { ...chart.spec, datasets: { rows } };
     const options = { config, logLevel: 1,  // errors
-                      renderer: chart.own.length > page.dense ? "canvas" : "svg", mode: "vega-lite",
+                      renderer: chart.own.length > page.dense ? "canvas" : "svg", mode: "vega-lite", patch: asWideAsItsPlace,
+                      downloadFileName: fileName(chart.figure), scaleFactor: { png: 3 },
                       actions: { export: true, source: false, compiled: false, editor: false } };
     const canvas = chart.figure.querySelector(".canvas");
     chart.view = (await window.vegaEmbed(canvas, spec, options)).view;

@@ -10,14 +10,17 @@ from matplotlib.image import imsave
 
 from ansatz.reporting.page.blocks import Picture
 
-LARGEST = 160  # pixels, the side of a matrix; larger ones are averaged over blocks
+WIDE = 1200  # pixels, beyond which a picture is not read in half the width of the page
+LARGEST = 160  # pixels, at most, of the side of a map; larger ones are averaged over blocks
 
 
-def picture(path: str) -> Picture:
-    """Return a picture from a file of a figure, called by its place."""
-    place = Path(path).with_suffix("")
-    name = " ".join(place.parts[-4:]).replace("_", " ")
-    return Picture(uri_of(Path(path).read_bytes()), name, name)
+def picture(path: str, folder: str) -> Picture:
+    """Return a picture from a file of a figure, called by its place in the folder of the section."""
+    place = Path(path.rpartition(f"/{folder}/")[2]).with_suffix("")
+    name = ", ".join(dict.fromkeys(place.parts)).replace("_", " ")
+    png = Path(path).read_bytes()
+    width = int.from_bytes(png[16:20], "big")  # as the header says
+    return Picture(uri_of(png), name, name, wide=width > WIDE)
 
 
 def map_of(values: np.ndarray, largest: float, description: str) -> Picture:
@@ -32,7 +35,7 @@ def map_of(values: np.ndarray, largest: float, description: str) -> Picture:
     description : str
     """
     buffer = io.BytesIO()
-    imsave(buffer, mpl.colormaps["RdBu_r"](0.5 + 0.5 * _smaller(values) / (largest or 1.0)), format="png")
+    imsave(buffer, mpl.colormaps["RdBu_r"](0.5 + 0.5 * values / (largest or 1.0)), format="png")
     return Picture(uri_of(buffer.getvalue()), description)
 
 
@@ -52,10 +55,20 @@ def uri_of(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _smaller(values: np.ndarray) -> np.ndarray:
-    """Average a large matrix over square blocks."""
-    factor = -(-max(values.shape) // LARGEST)
-    if factor == 1:
-        return values
-    height, width = (size // factor * factor for size in values.shape)
-    return values[:height, :width].reshape(height // factor, factor, width // factor, factor).mean(axis=(1, 3))
+def smaller(values: np.ndarray) -> np.ndarray:
+    """Average a large map over blocks."""
+    (height, tall), (width, wide) = map(_blocks, values.shape)
+    return values[: height * tall, : width * wide].reshape(height, tall, width, wide).mean(axis=(1, 3))
+
+
+def nfm_of(weights: np.ndarray) -> np.ndarray:
+    """Return the NFM of weights (out, patch), averaged as `smaller` does, but without the whole matrix."""
+    count, wide = _blocks(weights.shape[1])
+    factor = weights[:, : count * wide].reshape(len(weights), count, wide).mean(axis=2)
+    return factor.T @ factor
+
+
+def _blocks(size: int) -> tuple[int, int]:
+    """Return how many blocks a side is cut into, and how long they are."""
+    length = -(-size // LARGEST)
+    return size // length, length

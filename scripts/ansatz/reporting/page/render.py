@@ -16,10 +16,10 @@ from markupsafe import Markup
 
 from ansatz.files.tables import read_csv
 from ansatz.reporting.figures.palette import styles
-from ansatz.reporting.page import alignment, charts, evolution, initialization, machines, runs, sources
+from ansatz.reporting.page import alignment, charts, evolution, initialization, learning, machines, runs, sources
 from ansatz.reporting.page.blocks import Chart, Section, make_sections, to_dict
 
-PARTS = (initialization, sources, alignment, evolution, machines, runs)  # in the order of the page
+PARTS = (initialization, learning, sources, alignment, evolution, machines, runs)  # in the order of the page
 HERE = Path(__file__).parent
 FILTERS = {"dataset": "Dataset", "initializer": "Initializer", "source": "Source", "variant": "Network"}
 DENSE = 3000  # rows of a chart, from which on it is drawn as pixels, as so many shapes would be slow

@@ -12,6 +12,9 @@ from ansatz.files.tables import RUN
 from ansatz.reporting.page.blocks import Cell, Section, Table, Text, section
 from ansatz.reporting.page.initialization import filters_of
 
+SECTIONS = ("initialization", "ansatz", "evolution", "kernels")
+NETWORK = {"width": "width", "image_size": "image size"}  # keys of a network that the page names, and how
+
 
 @section
 def runs(runs: pd.DataFrame, resources: pd.DataFrame, logs: Sequence[str]) -> Section:
@@ -23,12 +26,12 @@ def runs(runs: pd.DataFrame, resources: pd.DataFrame, logs: Sequence[str]) -> Se
             Cell(row.initializer, row.initializer),
             Cell(str(row.seed), row.seed),
             Cell(row.status, row.status),
-            Cell(f"{row.epochs}", row.epochs),
+            _whole(row.epochs),
             _percent(row.best_validation_accuracy),
             _percent(row.test_accuracy),
-            Cell(f"{row.seconds:.0f}", row.seconds),
-            Cell("" if pd.isna(row.memory_mb) else f"{row.memory_mb:.0f}", _number(row.memory_mb)),
-            Cell(row.device, row.device),
+            _whole(row.seconds),
+            _whole(row.memory_mb),
+            Cell(str(row.device), str(row.device)),
             Cell("log", link=row.log),
         ]
         for row in table.itertuples()
@@ -65,22 +68,19 @@ def facts_of(
     if study := configuration.get("initialization"):
         network = study["network"]
         facts["network"] = ", ".join(
-            [network["name"], *(f"{key} {network[key]}" for key in ("width", "image_size") if network.get(key))]
+            [network["name"], *(f"{title} {network[key]}" for key, title in NETWORK.items() if network.get(key))]
         )
         facts["initializers"] = str(len(study["initializers"]))
         facts["seeds"] = ", ".join(map(str, study["seeds"]))
     if resources is not None and runs is not None:
         minutes = resources.seconds.fillna(resources.training_seconds).sum() / 60
         took = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{minutes:.0f} minutes"
-        facts["runs"] = f"{len(runs)}, {took} of jobs"
+        facts["runs"] = f"{len(runs)}, which took {took} in all"
         facts["device"] = ", ".join(runs.device.astype(str).unique())
     commits = {json.loads(Path(path).read_text(encoding="utf-8")).get("commit") for path in summaries} - {None}
     if commits:
         facts["commit"] = ", ".join(sorted(_short(commit) for commit in commits))
     return facts
-
-
-SECTIONS = ("initialization", "ansatz", "evolution", "kernels")
 
 
 def _short(commit: str) -> str:
@@ -89,8 +89,8 @@ def _short(commit: str) -> str:
 
 
 def _percent(share: float) -> Cell:
-    return Cell("" if pd.isna(share) else f"{100 * share:.2f}", _number(share))
+    return Cell("" if pd.isna(share) else f"{100 * share:.2f}", share)
 
 
-def _number(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)
+def _whole(number: float) -> Cell:
+    return Cell("" if pd.isna(number) else f"{number:.0f}", number)

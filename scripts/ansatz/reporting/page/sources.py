@@ -1,4 +1,4 @@
-"""Sections of the page about what sources hold, and about chains of sources."""
+"""Sections of the page about sources: whether their features transfer, what they hold, and chains of them."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,57 @@ import pandas as pd
 
 from ansatz.reporting.figures.palette import styles
 from ansatz.reporting.figures.sources import KINDS, SMALLEST
-from ansatz.reporting.formatting import short
 from ansatz.reporting.generations import MEASURES
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import Chart, Section, section
+from ansatz.reporting.transfer import MEASURES as TRANSFERRED
+from ansatz.reporting.transfer import text
 
 INDICES = 40  # eigenvalues of a spectrum, at most, evenly spaced on a logarithmic axis
+
+
+@section
+def transfer(transfer: pd.DataFrame) -> Section:
+    """Make the section with a heat map of sources and datasets for each initializer that draws from several sources."""
+    parts = []
+    for measure, title in TRANSFERRED.items():
+        part = transfer.assign(title=title, value=100 * transfer[measure])
+        part["text"] = [text(row, measure) for row in transfer.to_dict("records")]
+        part["number"] = part.value.map("{:+z.1f}".format).str.replace("-", "−")  # and no −0.0
+        parts.append(part[["kind", "source", "dataset", "initializer", "same", "title", "value", "number", "text"]])
+    table = pd.concat(parts, ignore_index=True)
+    blocks = [
+        Chart(
+            f"{kind}: {title}",
+            _heat_map(own.value),
+            "transfer",
+            {"kind": kind, "title": title},
+            f"{kind}, {title}: " + "; ".join(f"{row.source} to {row.dataset} {row.text}" for row in own.itertuples()),
+            height=30 * own.source.nunique() + 90,
+        )
+        for (kind, title), own in table.groupby(["kind", "title"], sort=False)
+    ]
+    return Section(
+        "Do features transfer?",
+        blocks,
+        {"transfer": table},
+        introduction=f"Mean paired difference to {transfer.baseline.iloc[0]} in percentage points, by source (rows) "
+        "and dataset (columns); blue is better. The interval appears under the pointer. Frames are around the datasets "
+        "that a source has seen.",
+    )
+
+
+def _heat_map(values: pd.Series) -> alt.LayerChart:
+    limit = max(float(np.nanmax(np.abs(values))), 1e-6) if values.notna().any() else 1.0
+    x = alt.X("dataset:N", sort=None, title=None, axis=charts.slanted_names())
+    base = charts.chart(height=alt.Step(30)).encode(x=x, y=alt.Y("source:N", sort=None, axis=charts.names_axis()))
+    shown = charts.tooltips({"source": "source:N", "dataset": "dataset:N", "difference [95 %]": "text:N"})
+    scale = alt.Scale(scheme=charts.DIVERGING, domain=[-limit, limit], domainMid=0)
+    cells = base.mark_rect(stroke="white").encode(color=alt.Color("value:Q", scale=scale, legend=None), tooltip=shown)
+    seen = base.mark_rect(fill=None, stroke="black", strokeWidth=1.5).transform_filter("datum.same")
+    white = alt.condition(f"abs(datum.value) > {0.6 * limit}", alt.value("white"), alt.value("black"))
+    numbers = base.transform_filter("isValid(datum.value)").mark_text(fontSize=11).encode(text="number:N", color=white)
+    return alt.layer(cells, seen, numbers)
 
 
 @section
@@ -22,14 +67,13 @@ def spectra(spectra: pd.DataFrame) -> Section:
     table = spectra[spectra.eigenvalue >= SMALLEST]
     last = int(table["index"].max())
     kept = np.unique(np.geomspace(1, last, min(INDICES, last)).round().astype(int))
-    rows = table[table["index"].isin(kept)].assign(layer=table.layer.map(short))
+    rows = table[table["index"].isin(kept)].assign(layer=charts.shortened(table.layer))
     note = f" Of {last} eigenvalues, {len(kept)} are drawn." if len(kept) < last else ""
     order = list(rows.layer.unique())
     x = alt.X("index:Q", scale=alt.Scale(type="log"), title="number of the eigenvalue", axis=alt.Axis(format="~s"))
     y = alt.Y("eigenvalue:Q", scale=alt.Scale(type="log"), title="share of the trace", axis=alt.Axis(format="~g"))
-    colour = alt.Color("layer:N", sort=order, scale=alt.Scale(scheme="viridis"), title="layer")
     shown = {"layer": "layer:N", "patch": "shape:N", "number": "index:Q", "share": "eigenvalue:Q|.3~g"}
-    base = charts.chart(height=260).encode(x=x, y=y, color=colour)
+    base = charts.chart(height=260).encode(x=x, y=y, color=charts.layer_colour(order))
     points = base.mark_circle(size=50, opacity=0).encode(
         tooltip=charts.tooltips(shown | {"effective rank": "effective_rank:Q|.1f"})
     )
@@ -51,8 +95,8 @@ def spectra(spectra: pd.DataFrame) -> Section:
         blocks,
         {"spectra": rows},
         introduction="Eigenvalues of the feature matrices of each layer, as shares of their trace; both axes are "
-        f"logarithmic. Shares below {SMALLEST:g} are not drawn.{note} The pointer shows the effective rank, "
-        "exp(entropy of the shares).",
+        f"logarithmic. Colours run from the first layer (dark) to the last (light). Shares below {SMALLEST:g} are not "
+        f"drawn.{note} The pointer shows the effective rank, exp(entropy of the shares).",
     )
 
 
@@ -62,7 +106,7 @@ def similarity(alignment: pd.DataFrame) -> Section:
     means = alignment.groupby(["kind", "source", "other"], sort=False, as_index=False).correlation.mean()
     scale = alt.Scale(scheme=charts.DIVERGING, domain=[-1, 1])
     base = charts.chart(height=alt.Step(26)).encode(
-        x=alt.X("other:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45, ticks=False, domain=False)),
+        x=alt.X("other:N", sort=None, title=None, axis=charts.slanted_names()),
         y=alt.Y("source:N", sort=None, axis=charts.names_axis()),
     )
     shown = {"source": "source:N", "other": "other:N", "correlation": "correlation:Q|.3f"}
@@ -99,15 +143,17 @@ def chains(generations: Sequence[pd.DataFrame]) -> Section:
     learned[["difference", "low", "high"]] *= 100
     learned["title"] = learned.measure.map(MEASURES)
     style_of = styles(learned.kind.unique())
-    x = alt.X("generation:Q", axis=alt.Axis(tickMinStep=1, format="d"), title="generation")
+    x = alt.X("generation:Q", axis=charts.whole_numbers(), title="generation", scale=alt.Scale(zero=False, padding=12))
     base = charts.chart()
-    colour = charts.colour(style_of, "kind")
-    axis = alt.Y("difference:Q", title="percentage points")
+    colour, dash = charts.colour(style_of, "kind"), charts.dash(style_of, "kind")
+    if len(style_of) > 1:  # else there is nothing to tell apart
+        colour, dash = (channel.legend(charts.legend()) for channel in (colour, dash))
+    axis = alt.Y("difference:Q", title="difference, percentage points")
     zero = base.mark_rule(color="black").encode(y=alt.datum(0))
     interval = base.mark_rule(strokeWidth=1.5).encode(
-        x=x, y=alt.Y("low:Q", title="percentage points"), y2="high:Q", color=colour
+        x=x, y=alt.Y("low:Q", title="difference, percentage points"), y2="high:Q", color=colour
     )
-    line = base.mark_line().encode(x=x, y=axis, color=colour, strokeDash=charts.dash(style_of, "kind"))
+    line = base.mark_line().encode(x=x, y=axis, color=colour, strokeDash=dash)
     fields = {"initializer": "initializer:N", "generation": "generation:Q", "difference": "difference:Q|+.2f"}
     fields |= {"low": "low:Q|+.2f", "high": "high:Q|+.2f", "seeds": "seeds:Q"}
     points = base.mark_circle(size=60, opacity=1).encode(x=x, y=axis, color=colour, tooltip=charts.tooltips(fields))
@@ -121,14 +167,14 @@ def chains(generations: Sequence[pd.DataFrame]) -> Section:
         )
         for (chain, dataset, title), own in learned.groupby(["chain", "dataset", "title"], sort=False)
     ]
-    features = features.assign(layer=features.layer.map(short))
+    features = features.assign(layer=charts.shortened(features.layer))
     ranks = (
         charts.chart()
         .mark_line(point=True)
         .encode(
             x=x,
             y=alt.Y("effective_rank:Q", title="effective rank"),
-            color=alt.Color("layer:N", sort=list(features.layer.unique()), scale=alt.Scale(scheme="viridis")),
+            color=charts.layer_colour(features.layer.unique()),
             tooltip=charts.tooltips(
                 {"layer": "layer:N", "source": "source:N", "effective rank": "effective_rank:Q|.1f"}
             ),
