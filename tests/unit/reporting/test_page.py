@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 
 from ansatz.files.tables import read_csv, write_csv
+from ansatz.reporting.figures.matrices import heat_maps
+from ansatz.reporting.figures.style import save
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import make_sections
 from ansatz.reporting.page.initialization import verdict
 from ansatz.reporting.page.learning import MEASURES
-from ansatz.reporting.page.pictures import LARGEST, nfm_of, smaller, tiled
+from ansatz.reporting.page.pictures import LARGEST, nfm_of, picture, smaller, tiled
 from ansatz.reporting.page.render import PARTS, render
 from page_material import CONFIGURATION, everything, initialization_material, kernel_material, study
 
@@ -202,6 +204,26 @@ def test_runs_that_never_reach_the_target_are_behind_all_others(tmp_path):
     ]
     assert decoded(table["text"])[0] == "never"
     assert table["target_epochs"][0] > speeds.epochs.max()
+
+
+def test_a_rate_that_diverges_is_counted_and_warned_of(tmp_path):
+    material = initialization_material(tmp_path, seeds=1)
+    tuning = read_csv(material["tuning"])
+    tuning.loc[tuning.initializer == "orthogonal", ["status", "best_validation_accuracy"]] = ["diverged", np.nan]
+    write_csv(material["tuning"], tuning)
+    page = render("mine", {"configuration": CONFIGURATION} | material)
+    rates = data_of(page)["tables"]["at-which-learning-rate/rates"]
+    assert {count for name, count in zip(decoded(rates["initializer"]), rates["diverged"], strict=True) if count} == {1}
+    assert "digits: orthogonal diverges at every learning rate tried" in page
+
+
+def test_pictures_are_called_by_their_places_in_a_section(tmp_path):
+    path = tmp_path / "results/ansatz/ansatz/cnn/cnn/seed0/first_layer.png"
+    path.parent.mkdir(parents=True)
+    save(heat_maps({"NFM": np.eye(4)}), path)
+    made = picture(str(path), "ansatz")
+    assert made.title == "cnn, seed0, first layer"
+    assert not made.wide
 
 
 def test_links_of_sections_are_unique(tmp_path):
