@@ -50,7 +50,7 @@ def study(datasets=("digits", "letters"), initializers=INITIALIZERS, seeds=3, ep
                     {"dataset": dataset, "initializer": initializer, "seed": seed, "epoch": epoch, "status": "ok"}
                     | {"images": 1000 * epoch, "validation_accuracy": value, "train_accuracy": value + 0.02}
                     | {"train_eval_accuracy": value + 0.03, "validation_loss": 1.1 - value, "train_loss": 1 - value}
-                    | {"train_eval_loss": 0.9 - value, "learning_rate": 0.01}
+                    | {"train_eval_loss": 0.9 - value, "learning_rate": 0.01, "chance": 0.45}
                     for epoch, value in enumerate(accuracy, 1)
                 ]
     tidy = pd.DataFrame(rows)

@@ -37,13 +37,13 @@ def curves(tidy: pd.DataFrame) -> Section:
     finished = with_source(tidy[tidy.status == "ok"])
     finished["gap"] = finished.validation_loss - finished.train_loss
     finished["gap_evaluated"] = finished.validation_loss - finished.train_eval_loss
-    finished[["train_accuracy", "validation_accuracy"]] *= 100
+    finished[["train_accuracy", "validation_accuracy", "chance"]] *= 100
     rows, note = charts.thinned(finished, RUN, "epoch")
     lengths = finished.groupby(list(RUN)).epoch.max().groupby("dataset").nunique()
     if len(finished) < len(tidy) or (lengths > 1).any():
         note = f"{note} Runs that diverged or stopped early count only until then; the pointer shows how many are left."
     style_of = styles(finished.initializer.unique())
-    columns = ["dataset", "initializer", "source", "seed", "epoch", *MEASURES]
+    columns = ["dataset", "initializer", "source", "seed", "epoch", "chance", *MEASURES]
     blocks = [
         Chart(
             dataset,
@@ -61,8 +61,8 @@ def curves(tidy: pd.DataFrame) -> Section:
         {"epochs": rows[columns].rename(columns=MEASURES)},
         [Control("measure", "Show", {label: label for label in MEASURES.values()}), Control("seeds", "each seed")],
         introduction=f"Lines are means over seeds; bands, of at most {BANDS} lines, are one standard deviation; "
-        "nothing is smoothed. Training loss and accuracy are running means over the epoch, with dropout. "
-        + note.strip(),
+        "nothing is smoothed. Training loss and accuracy are running means over the epoch, with dropout. The dotted "
+        "line is the accuracy of guessing the commonest class, where the axis reaches it. " + note.strip(),
         key="initializer",
     )
 
@@ -102,8 +102,17 @@ def _curves(style_of: Mapping[str, Any]) -> alt.LayerChart:
     thin = runs.mark_line(strokeWidth=0.6, opacity=0.6).encode(y=y, detail="seed:N")
     shown = {"initializer": "initializer:N", "seed": "seed:N", "epoch": "epoch:Q", "value": "value:Q|.5~g"}
     dots = runs.mark_circle(size=25, opacity=0.25).encode(y=y, tooltip=charts.tooltips(shown))
+    chance = (
+        charts.chart(height=260)
+        .transform_filter("indexof(measure, 'accuracy') >= 0")
+        .transform_calculate(value="datum[measure]")
+        .transform_aggregate(chance="mean(chance)", lowest="min(value)")
+        .transform_filter("datum.lowest <= datum.chance")
+        .mark_rule(strokeDash=[2, 3], color="grey", strokeWidth=1.5)
+        .encode(y=alt.Y("chance:Q", **axis), tooltip=charts.tooltips({"commonest class": "chance:Q|.4~g"}))
+    )
     title = alt.TitleParams(text=alt.expr("measure"), anchor="start", fontSize=11, fontWeight="normal", offset=6)
-    return alt.layer(band, thin, line, alone, point, dots, title=title).add_params(measure, seeds)
+    return alt.layer(band, chance, thin, line, alone, point, dots, title=title).add_params(measure, seeds)
 
 
 @section
