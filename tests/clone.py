@@ -67,16 +67,15 @@ class Clone:
         shutil.copytree(self.path, to, symlinks=True)
         return Clone(to)
 
-    def planned(self, *arguments, **options):
-        """Return the rules that a dry run would run, with how often; all is not counted."""
+    def planned(self, *arguments, uncounted=("all", "draw_page"), **options):
+        """Return the rules that a dry run would run, with how often; not the page, which shows all others."""
         output = self.snakemake("--dry-run", *arguments, **options).stdout
         if "Nothing to be done" in output:
             return {}
         _, _, table = output.partition("Job stats:")
         rows = [line.split() for line in table.splitlines()[3:]]
         counts = {row[0]: int(row[1]) for row in rows[: next(i for i, row in enumerate(rows) if row[0] == "total")]}
-        counts.pop("all", None)
-        return counts
+        return {rule: count for rule, count in counts.items() if rule not in uncounted}
 
 
 def shared_clone(folder, make):

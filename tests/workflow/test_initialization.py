@@ -88,7 +88,7 @@ def test_results_are_there_and_say_what_made_them(finished_once):
         assert {"images", "estimator", "source", "weights_fingerprint", "provenance"} <= file.attrs.keys()
 
 
-def test_the_report_needs_no_network(finished):
+def test_the_report_needs_no_network_and_opens_on_the_page(finished, request):
     finished.snakemake("--report", "report.html")
     page = (finished.path / "report.html").read_text()
     for words in (
@@ -103,6 +103,10 @@ def test_the_report_needs_no_network(finished):
         assert words in page
     for outside in ('src="http', "src='http", 'rel="stylesheet" href="http', "@import"):
         assert outside not in page
+    opened = request.getfixturevalue("opened")  # which skips the rest where there is no browser
+    shown = opened(finished.path / "report.html", ready="iframe").page.frame_locator("iframe")
+    shown.locator("body[data-drawn=all]").wait_for()
+    assert shown.locator("h1").inner_text() == "test"
 
 
 def blacken(dataset, part):

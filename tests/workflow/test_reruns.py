@@ -32,14 +32,14 @@ def edit(path):
 
 
 def test_nothing_changed(complete):
-    assert complete.planned() == {}
+    assert complete.planned(uncounted=()) == {}
 
 
 def test_every_file_touched(complete):
     for path in complete.path.rglob("*"):
         if path.is_file() and ".snakemake" not in path.parts:
             os.utime(path)
-    assert complete.planned() == {}
+    assert complete.planned(uncounted=()) == {}
 
 
 def test_the_tree_checked_out_afresh(complete):
@@ -52,7 +52,7 @@ def test_the_tree_checked_out_afresh(complete):
             (complete.path / "config" / "test.yaml").write_text(own)
     for path in (complete.path / "scripts").rglob("*.py"):
         os.utime(path)
-    assert complete.planned() == {}
+    assert complete.planned(uncounted=()) == {}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,8 @@ def test_other_feature_matrices_retrain_only_who_draws_from_them(complete):
 def test_another_style_draws_figures_and_the_page_again(complete):
     complete.configure_all(figures={"style": "paper"})
     drawn = CURVES | PICTURES | {"draw_comparison": 3, "draw_sources": 1, "draw_ansatz": 3, "draw_evolution": 5}
-    assert complete.planned() == drawn | {"draw_learned": 1, "draw_machines": 3, "draw_page": 1}
+    drawn |= {"draw_learned": 1, "draw_machines": 3, "draw_page": 1}
+    assert complete.planned(uncounted=("all",)) == drawn
     figures = "results/test/initialization/figures"
     complete.snakemake(f"{figures}/accuracy.pdf", "results/test/kernels/noise.pdf")
     assert (complete.path / figures / "accuracy.pdf").read_bytes().startswith(b"%PDF")
