@@ -26,7 +26,7 @@ def configure(clone, **tuning):
 def tuned_once(shared):
     def run(clone):
         configure(clone)
-        clone.snakemake()
+        clone.snakemake("initialization")
 
     return shared_clone(shared / "tuned", run)
 
