@@ -58,6 +58,7 @@ rule draw_page:
     params:
         name=CONFIG.name,
         configuration=CONFIG.as_configured(),
+        sections=CONFIG.sections,
         machines=MACHINES.declared,
         logs=[f"logs/train/{training}.log" for training in RUNS],
     message:

@@ -8,6 +8,7 @@ import pandas as pd
 from ansatz.files.tables import POWERS
 from ansatz.reporting.alignment import POWER, by_head, by_layer, by_variant
 from ansatz.reporting.figures.alignment import LABELS, network_title, shown_pairs
+from ansatz.reporting.formatting import mean_and_spread, or_dash
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import Block, Cell, Chart, Section, Table, section
 from ansatz.reporting.page.pictures import picture
@@ -93,14 +94,10 @@ def _title(network: dict[str, str]) -> str:
 def _correlations(order: list[str], styles: dict) -> alt.LayerChart:
     x = alt.X("layer:O", sort=order, title=None, axis=alt.Axis(labelAngle=-90, labelLimit=120, labelOverlap=True))
     y = alt.Y("value:Q", title="correlation")
-    scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
-    lines = alt.Scale(domain=list(styles), range=[charts.dashes(style.linestyle) for style in styles.values()])
-    legend = charts.legend()
-    base = charts.chart().encode(x=x, y=y, color=alt.Color("pair:N", scale=scale, legend=legend))
+    colour, dash = charts.keyed(charts.colour(styles, "pair"), charts.dash(styles, "pair"))
+    base = charts.chart().encode(x=x, y=y, color=colour)
     shown = {"layer": "name:N", "patch": "shape:N", "pair": "pair:N", "correlation": "value:Q|.3f", "seeds": "seeds:Q"}
-    line = base.mark_line(strokeWidth=1.6, opacity=0.4 if len(order) > CROWDED else 1).encode(
-        strokeDash=alt.StrokeDash("pair:N", scale=lines, legend=legend)
-    )
+    line = base.mark_line(strokeWidth=1.6, opacity=0.4 if len(order) > CROWDED else 1).encode(strokeDash=dash)
     return alt.layer(line, base.mark_circle(size=40, opacity=1).encode(tooltip=charts.tooltips(shown)))
 
 
@@ -153,4 +150,4 @@ def _percent(share: float) -> str:
 
 def _cell(row: dict, pair: str) -> str:
     mean, spread = row[f"correlation_{pair}"], row[f"correlation_{pair}_std"]
-    return "–" if pd.isna(mean) else f"{mean:.3f}" + ("" if pd.isna(spread) else f" ± {spread:.3f}")
+    return or_dash(mean_and_spread(mean, spread, ".3f"))

@@ -178,12 +178,12 @@ class Section:
         return groups
 
 
-Make = Callable[..., Section | None]
+Make = Callable[..., Section]
 _SECTIONS: dict[str, list[Make]] = {}  # module -> its functions
 
 
 def section(make: Make) -> Make:
-    """Register a function that makes a section, or None where there is nothing to show."""
+    """Register a function that makes a section; one without blocks is not shown."""
     _SECTIONS.setdefault(make.__module__, []).append(make)
     return make
 
@@ -203,7 +203,7 @@ def make_sections(modules: Iterable[ModuleType], material: Mapping[str, Any]) ->
         needed = signature(make).parameters.values()
         if all(each.name in material or each.default is not Parameter.empty for each in needed):
             made.append(make(**{each.name: material[each.name] for each in needed if each.name in material}))
-    return [each for each in made if each is not None and each.blocks]
+    return [each for each in made if each.blocks]
 
 
 def to_dict(chart: Chart) -> dict[str, Any]:

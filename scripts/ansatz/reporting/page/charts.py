@@ -73,10 +73,11 @@ def whole_numbers() -> alt.Axis:
     return alt.Axis(tickMinStep=1, format="d")
 
 
-def legend(**options: Any) -> alt.Legend:
-    """Return a key of lines below a chart."""
-    usual = {"title": None, "orient": "bottom", "columns": 2, "symbolType": "stroke", "symbolSize": 300}
-    return alt.Legend(**usual | {"symbolStrokeWidth": 2, "labelLimit": 200} | options)
+def keyed(colour: alt.Color, dash: alt.StrokeDash) -> tuple[alt.Color, alt.StrokeDash]:
+    """Return the colours and styles of lines with a key below the chart, which shows both."""
+    look = {"symbolType": "stroke", "symbolSize": 300, "symbolStrokeWidth": 2}
+    key = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=200, **look)
+    return colour.legend(key), dash.legend(key)
 
 
 def layer_colour(order: Sequence[str]) -> alt.Color:

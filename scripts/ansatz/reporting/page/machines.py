@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from ansatz.reporting.figures.machines import styles_of, with_all_layers
-from ansatz.reporting.formatting import difference_and_interval
+from ansatz.reporting.formatting import difference_and_interval, mean_and_spread
 from ansatz.reporting.machines import Machine, baseline_of, read_declared, summarize
 from ansatz.reporting.page import charts
 from ansatz.reporting.page.blocks import Block, Cell, Chart, Section, Table, section
@@ -65,13 +65,9 @@ def _shown(baseline: str = "the baseline") -> list[alt.Tooltip]:
 
 
 def _noise(style_of: Mapping[str, Any]) -> alt.LayerChart:
-    scale = alt.Scale(domain=list(style_of), range=[style.colour for style in style_of.values()])
-    lines = alt.Scale(domain=list(style_of), range=[charts.dashes(style.linestyle) for style in style_of.values()])
-    legend = charts.legend()
-    base = charts.chart().encode(
-        x=alt.X("noise:Q", title="noise"), y=_axis(), color=alt.Color("title:N", scale=scale, legend=legend)
-    )
-    line = base.mark_line().encode(strokeDash=alt.StrokeDash("title:N", scale=lines, legend=legend))
+    colour, dash = charts.keyed(charts.colour(style_of, "title"), charts.dash(style_of, "title"))
+    base = charts.chart().encode(x=alt.X("noise:Q", title="noise"), y=_axis(), color=colour)
+    line = base.mark_line().encode(strokeDash=dash)
     spread = base.mark_rule().encode(y=alt.Y("low:Q", title="test accuracy, percent"), y2="high:Q")
     return alt.layer(spread, line, base.mark_circle(size=50, opacity=1).encode(tooltip=_shown()))
 
@@ -118,4 +114,4 @@ def _difference(row: Any, baseline: str | None) -> str:
 
 
 def _spread(row: Any) -> str:
-    return f"{100 * row.accuracy:.2f}" + ("" if pd.isna(row.accuracy_std) else f" ± {100 * row.accuracy_std:.2f}")
+    return mean_and_spread(100 * row.accuracy, 100 * row.accuracy_std)

@@ -12,7 +12,6 @@ from ansatz.files.tables import RUN
 from ansatz.reporting.page.blocks import Cell, Section, Table, Text, section
 from ansatz.reporting.page.initialization import filters_of
 
-SECTIONS = ("initialization", "ansatz", "evolution", "kernels")
 NETWORK = {"width": "width", "image_size": "image size"}  # keys of a network that the page names, and how
 
 
@@ -57,12 +56,13 @@ def provenance(configuration: Mapping[str, Any], summaries: Sequence[str] = ()) 
 
 def facts_of(
     configuration: Mapping[str, Any],
+    sections: Sequence[str] = (),
     runs: pd.DataFrame | None = None,
     resources: pd.DataFrame | None = None,
     summaries: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return what was run, for the top of the page: title -> text."""
-    facts = {"sections": ", ".join(name for name in SECTIONS if configuration.get(name))}
+    facts = {"sections": ", ".join(sections)} if sections else {}
     if configuration.get("datasets"):
         facts["datasets"] = ", ".join(configuration["datasets"])
     if study := configuration.get("initialization"):

@@ -147,7 +147,7 @@ def chains(generations: Sequence[pd.DataFrame]) -> Section:
     base = charts.chart()
     colour, dash = charts.colour(style_of, "kind"), charts.dash(style_of, "kind")
     if len(style_of) > 1:  # else there is nothing to tell apart
-        colour, dash = (channel.legend(charts.legend()) for channel in (colour, dash))
+        colour, dash = charts.keyed(colour, dash)
     axis = alt.Y("difference:Q", title="difference, percentage points")
     zero = base.mark_rule(color="black").encode(y=alt.datum(0))
     interval = base.mark_rule(strokeWidth=1.5).encode(
