@@ -1,8 +1,6 @@
 """AGOP: the published way, layer by layer over unfolded patches, against ours."""
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -71,20 +69,6 @@ def ours(classes: int, size: int, images: int, precision: str, probes: int | Non
     return (time.perf_counter() - start) / images
 
 
-def waiting(policy: str | None, busy: bool, *arguments: object) -> float:
-    """Return the seconds per image of ours with an ``OMP_WAIT_POLICY``, beside a process that takes a core or alone."""
-    os.environ.pop("OMP_WAIT_POLICY", None)
-    if policy:
-        os.environ["OMP_WAIT_POLICY"] = policy
-    other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
-    try:
-        return alone(ours, *arguments)[0]  # in yet another process, as PyTorch has read the variable in this one
-    finally:
-        if other:
-            other.kill()
-            other.wait()
-
-
 def largest_error(classes: int, size: int, images: int) -> float:
     """Return the largest relative error of a layer in float32, for a network without discontinuous derivatives.
 
@@ -140,10 +124,6 @@ def rows() -> list[Row]:
         ),
         Row(f"{what}, bfloat16: smallest cosine of a layer", "", f"{cosine:.5f}", "", "≥ 0.999", cosine >= 0.999),
     ]
-    for busy, where, target in [(False, "alone", 0.97), (True, "beside a busy process", 1.5)]:
-        default, passive = ((waiting, policy, busy, 10, 112, 4, "float32") for policy in (None, "PASSIVE"))
-        way = Way(f"{where}: OMP_WAIT_POLICY unset and PASSIVE, both ours", passive, target)
-        table += side_by_side("AGOP of VGG11, 112 px", default, way, n=5)
     what = "AGOP of VGG11, 64 px, 1000 outputs, an image"
     probed = Way("32 probes, bfloat16", (ours, 1000, 64, 16, "bfloat16", 32), 300)
     table += side_by_side(what, (plain, 1000, 64, 1), probed, n=1)
