@@ -62,7 +62,7 @@ class Run:
 def runs_of(plan: Plan, now: float | None = None) -> list[Run]:
     """Return the runs of a plan, in order; `now` is the time by which a log counts as silent."""
     logs = _logs(Path(plan.results) / "logs")
-    ends = dict.fromkeys(plan.trainings, "summary.json") | dict.fromkeys(plan.machine_runs, "scores.csv")
+    ends = dict.fromkeys(plan.needed_trainings, "summary.json") | dict.fromkeys(plan.machine_runs, "scores.csv")
     now = time.time() if now is None else now
     return [_run(place, Path(plan.results) / place / end, logs.get(place), now) for place, end in ends.items()]
 

@@ -85,6 +85,9 @@ def test_a_chain_of_sources_stays_with_one_seed():
     source = plan.trainings["sources/second/seed0"]
     assert run.features_file == "results/test/sources/second/seed0/features.h5"
     assert source.features_file == "results/test/sources/first/seed0/features.h5"
+    needed = set(plan.needed_trainings)
+    assert {"sources/second/seed0", "sources/first/seed0"} <= needed
+    assert not needed & {"sources/second", "sources/first"}, "nothing draws from the shared ones"
 
 
 def test_a_network_before_training_is_a_source_for_each_seed():
