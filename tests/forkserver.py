@@ -4,12 +4,13 @@
 its scripts run in forks of it as well.
 
 Only packages of others are imported beforehand: a program imports the library of the clone it runs in. The server
-computes nothing and has no threads, so that its forks may have some. Two things are not as a user has them, and are
-for tests that start the command itself: an import that is missing may be there already, and Snakemake does not measure
-the memory of scripts.
+computes nothing and has no threads, so that its forks may have some. Three things are not as a user has them, and are
+for tests that start the command itself: an import that is missing may be there already, Snakemake does not measure the
+memory of scripts, and the libraries of the page are bundled once.
 """
 
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -24,6 +25,7 @@ import time
 import traceback
 import uuid
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -40,6 +42,7 @@ PACKAGES = (
     "requests",
     "smart_open",
     # of the scripts
+    "altair",
     "torch",
     "torchvision",
     "h5py",
@@ -51,6 +54,7 @@ PACKAGES = (
     "scipy.io",
     "scipy.stats",
     "sklearn.datasets",
+    "vl_convert",
 )
 
 
@@ -109,6 +113,8 @@ def serve(descriptor, owner):
     for package in PACKAGES:
         import_module(package)
     sys.modules["snakemake.cli"].get_argument_parser()  # it finds Snakemake's plugins, once for all forks
+    vl_convert = sys.modules["vl_convert"]
+    vl_convert.javascript_bundle = partial(kept, folder / "bundle.js", vl_convert.javascript_bundle)
     gc.collect()
     gc.freeze()  # what a fork's collections leave alone is not copied
     listener.settimeout(0.02)
@@ -128,6 +134,15 @@ def serve(descriptor, owner):
                 connection.send(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     shutil.rmtree(folder)
     sys.exit()
+
+
+def kept(file, make):
+    """Return the text that the first fork has made; it takes seconds."""
+    with open(f"{file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            file.write_text(make(), encoding="utf-8")
+        return file.read_text(encoding="utf-8")
 
 
 def become(connection):
