@@ -1,7 +1,5 @@
 """The device, its memory, and compiling."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -62,27 +60,3 @@ def test_deterministic_holds_for_the_whole_process_and_is_not_the_default():
             print(torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
     """
     assert forkserver.run(["-c", code], ROOT / "scripts").stdout.split() == ["False", "None", "True", ":4096:8"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
-def test_freed_memory_is_kept_for_the_next_batch():
-    """Freed memory causes no page faults when it is allocated again: count those of batches of 8 blocks of 16 MiB."""
-    code = """if True:
-        import resource, sys, torch
-        from ansatz.devices import take_device
-        faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for keep in (False, True):
-            if keep:
-                take_device("cpu", 1)
-            counts = []
-            for _ in range(6):
-                before = faults()
-                blocks = [torch.ones(2**22) for _ in range(8)]
-                del blocks
-                counts.append(faults() - before)
-            print(sum(counts[2:]))
-    """
-    command = [sys.executable, "-c", code]  # a fork would have memory that is free already
-    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
-    returned, kept = map(int, done.stdout.split())
-    assert kept < returned / 10

@@ -2,8 +2,6 @@
 
 import copy
 import math
-import subprocess
-import sys
 from functools import partial
 from unittest import mock
 
@@ -26,7 +24,6 @@ from ansatz.networks.layers import conv_layers
 from ansatz.networks.maps import CONVOLUTIONS, linear_maps
 from drawn_networks import networks, small_network
 from made_images import made_images, made_network
-from real_data import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -165,30 +162,6 @@ def test_the_batch_is_as_large_as_the_memory_allows():
     per_image = 8 * (4 * 6 * 6 + 6 * 4 * 4)  # outputs of ReLU, one of them the input of the second convolution
     assert batch_size(network, x[:1], 1) == 1
     assert batch_size(network, x[:1], 10**6) == 10**6 // (2 * per_image)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB there")
-@pytest.mark.parametrize("size", [32, 224])
-def test_an_extraction_takes_the_memory_of_its_state_and_what_it_may_besides(size):
-    """State is the parameters, filters in another layout and the matrices' factors."""
-    code = f"""if True:
-        import resource, sys, torch
-        from ansatz.devices import take_device
-        from ansatz.features.agop import agop, batch_size
-        from ansatz.networks.build import build
-        peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        take_device("cpu", 1)
-        network, memory = build("vgg11", 2, seed=0, width=0.25), 200_000_000
-        agop(network, [torch.randn(1, 3, 32, 32)])  # imports all that it takes
-        before, n = peak(), batch_size(network, torch.randn(1, 3, {size}, {size}), memory)
-        agop(network, (torch.randn(n, 3, {size}, {size}) for _ in range(2)))
-        excess = peak() - before - 2 * memory
-        sys.exit(f"{{excess / 1e6}} MB too much in batches of {{n}}" if excess > 0 else None)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_scaling_the_logits_scales_agop_by_the_square_and_leaves_the_correlation():

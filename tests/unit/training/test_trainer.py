@@ -1,8 +1,6 @@
 """A training against a plain PyTorch loop, and what interruptions and bad numbers do to it."""
 
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -22,9 +20,7 @@ from ansatz.training.checkpoint import Checkpoint
 from ansatz.training.config import OPTIMIZERS, TrainingConfig
 from ansatz.training.evaluation import evaluate
 from ansatz.training.trainer import Trainer
-from ansatz.workflow.plan import PIXEL
 from made_images import made_dataset, made_images, made_network
-from real_data import ROOT
 
 CONFIG = TrainingConfig(epochs=4, batch_size=8, learning_rate=0.05)
 SIZES = {"train": 50, "validation": 20, "test": 20}
@@ -322,92 +318,3 @@ def test_the_users_generator_is_left_alone(images):
     state = torch.get_rng_state()
     Trainer(network, images, TrainingConfig(epochs=1), seed=0).train()
     assert torch.equal(torch.get_rng_state(), state)
-
-
-def in_a_process(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
-    )
-
-
-START = """if True:
-        import sys
-        sys.modules.update(dict.fromkeys(MISSING))
-        import numpy as np
-        from ansatz.data.batches import on_device
-        from ansatz.devices import take_device
-        from ansatz.features.agop import agop
-        from ansatz.features.matrix import nfm
-        from ansatz.files.dataset import Dataset, Part
-        from ansatz.files.tables import write_metrics
-        from ansatz.initializers.initialize import initialize
-        from ansatz.networks.build import build
-        from ansatz.training.checkpoint import Checkpoint
-        from ansatz.training.config import OPTIMIZERS, TrainingConfig
-        from ansatz.training.trainer import Trainer
-        part = Part(np.zeros((4, 1, 8, 8), np.uint8), np.arange(4) % 2)
-        data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {"train": part}, "")
-        images = on_device(data, size=32, channels=3, device=take_device("cpu", 1))
-        network = build("vgg11", 2, seed=0, width=0.01)
-    """
-
-
-def test_a_training_imports_no_slow_modules_that_it_does_not_need():
-    """Importing each of these takes as long as training a small network for an epoch or more."""
-    code = (
-        START.replace("MISSING", "()")
-        + """
-        initialize(network, "normal", seed=0)
-        Trainer(network, images, TrainingConfig(epochs=1), seed=0).train()
-        slow = {"torch._dynamo", "torchvision", "pandas", "sklearn", "matplotlib"} & sys.modules.keys()
-        sys.exit(", ".join(slow) or None)
-    """
-    )
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_library_computes_with_torch_alone():
-    """As on a machine with a GPU and little more than PyTorch."""
-    missing = ("h5py", "tqdm", "pandas", "scipy", "sklearn", "matplotlib", "safetensors")
-    code = (
-        START.replace("MISSING", repr(missing))
-        + """
-        initialize(network, "nfm", seed=0, matrices={"nfm": nfm(network)})
-        Trainer(network, images, TrainingConfig(epochs=1), seed=0).train()
-        agop(network, (x for x, _ in images["train"].batches(2)), probes=2)
-    """
-    )
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB there")
-@pytest.mark.parametrize(
-    ("precision", "size", "count", "epochs"),
-    [("float32", 32, 172, 2), ("bfloat16", 32, 16, 6), ("float32", 224, 24, 2)],
-)
-def test_a_training_takes_the_memory_of_its_state_and_what_it_may_besides(precision, size, count, epochs):
-    """State is the parameters, their gradients and momenta, and the best weights; nothing grows with the epochs.
-
-    Besides, a batch takes what `PIXEL` says for networks of full width; this one has a quarter of that.
-    """
-    code = (
-        START.replace("MISSING", "()")
-        + f"""
-        import resource
-        peak = lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        imports, memory = peak(), 50_000_000
-        network = build("vgg11", 2, seed=0, width=0.25)
-        part = Part(np.zeros(({count}, 1, 8, 8), np.uint8), np.arange({count}) % 2)
-        data = Dataset("made", ("a", "b"), np.zeros(1), np.ones(1), {{"train": part, "validation": part}}, "")
-        images = on_device(data, size={size}, channels=3, device=take_device("cpu", 1), memory=memory)
-        config = TrainingConfig(epochs={epochs}, batch_size=2, precision="{precision}")
-        Trainer(network, images, config, seed=0).train()
-        state = 4 * sum(parameter.nbytes for parameter in network.parameters())
-        excess = peak() - imports - state - 2 * memory - {PIXEL // 4 * 2 * size**2}
-        sys.exit(f"{{excess / 1e6}} MB too much" if excess > 0 else None)
-    """
-    )
-    done = in_a_process(code)
-    assert done.returncode == 0, done.stderr
