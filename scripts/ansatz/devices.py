@@ -13,10 +13,10 @@ import torch
 
 from ansatz.errors import UserError
 from ansatz.gpus import take_gpu
+from ansatz.memory import CPU_MEMORY
 
 LOG = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-CPU_MEMORY = 2**30  # bytes by default: little compared with a laptop's memory, and more would gain no speed
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # as in malloc.h
 GPU_SHARE = 0.25  # of a GPU's memory for images, and as much again for what is computed from them
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import interpreter
-from ansatz.workflow.plan import PIXEL
+from ansatz.memory import PIXEL
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB there, and malloc is glibc's")
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import forkserver
-from ansatz.devices import CPU_MEMORY, compiles, take_device, working_memory
+from ansatz.devices import compiles, take_device, working_memory
 from ansatz.errors import UserError
+from ansatz.memory import CPU_MEMORY
 from real_data import ROOT
 
 

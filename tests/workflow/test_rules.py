@@ -23,7 +23,7 @@ PYTHON = {"python_version": "3.12", "python_full_version": "3.12.0"}  # of the e
 SMK = sorted((ROOT / "workflow").rglob("*.smk"))
 # From the bottom up: a package imports of those before it, and of its own line.
 LAYERS = (
-    ("errors", "declarations", "registry", "seeds", "provenance", "interruption", "gpus", "devices", "job"),
+    ("errors", "declarations", "registry", "seeds", "provenance", "interruption", "gpus", "memory", "devices", "job"),
     ("files",),
     ("data", "networks"),
     ("features", "initializers"),

@@ -6,9 +6,9 @@ from typing import Any, cast
 import torch
 from torch.nn.functional import pad
 
-from ansatz.devices import CPU_MEMORY
 from ansatz.errors import UserError
 from ansatz.machines.kernels import Kernel
+from ansatz.memory import CPU_MEMORY
 
 CACHED = 2**20  # bytes of an array of a tile on the CPU, so that elementwise operations stay within the cache
 ARRAYS = 32  # arrays of a tile that exist at the same time, at most

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ansatz.devices import CPU_MEMORY
 from ansatz.errors import UserError
 from ansatz.machines.kernel_matrix import kernel_matrix, predictor_agop
 from ansatz.machines.kernels import Kernel
+from ansatz.memory import CPU_MEMORY
 
 LOG = logging.getLogger(__name__)
 # A ridge that is too small for the kernel's rounding errors grows by STEP, from SMALLEST, until LARGEST.

@@ -15,6 +15,7 @@ from ansatz import registry
 from ansatz.declarations import LIBRARY
 
 SCRIPTS = LIBRARY.parent
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # in which statements hold others
 
 
 def library(script: str) -> list[str]:
@@ -65,13 +66,15 @@ def _modules(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the statements of a tree, except for imports that only type checkers read; expressions hold none."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        typed = isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING"
-        if not typed and not isinstance(child, ast.expr):
-            yield from _statements(child)
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements of a tree, at any depth, except for those that only type checkers read."""
+    nodes = [tree]
+    for node in nodes:  # which grows
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        for block in BLOCKS:
+            nodes += getattr(node, block, ())
 
 
 @cache

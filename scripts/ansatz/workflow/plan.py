@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any, cast
 
+from ansatz.memory import CPU_MEMORY, NETWORK, PIXEL
 from ansatz.reporting.figures.catalogue import names
 from ansatz.workflow.cases import NO_INITIALIZER, Alignment, Cases, Extraction, MachineRun, Options, Training, Tuning
 from ansatz.workflow.configuration.choices import Choice, level
@@ -13,11 +14,6 @@ from ansatz.workflow.configuration.published import published_datasets
 from ansatz.workflow.configuration.sections import Initialization, TrainedNetworks
 from ansatz.workflow.configuration.sources import Source
 from ansatz.workflow.settings import Settings, run_place, source_place, source_seed, torchvision_network, tuning_place
-
-NETWORK = 6 * 10**9  # bytes of main memory for PyTorch with CUDA, and for a network, its gradients and a checkpoint
-CPU_MEMORY = 2**30  # bytes: what `memory` is on the CPU if the configuration leaves it open
-# Bytes of activations and gradients for a pixel of a batch: 2560 in VGG19, 2460 in ResNet-50, 1840 in VGG11.
-PIXEL = 2600
 
 
 class Plan(Settings):
