@@ -1,18 +1,16 @@
 """What holds for all tests."""
 
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis import settings
 
 from ansatz import registry
+from browsing import opening
 from real_data import ARCHIVES
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DRAWN = "body[data-drawn=all]"
-LOUD = ("error", "warning")
 
 # The first call of a kernel takes long, and machines are noisy: time is not what these tests are about.
 settings.register_profile("ansatz", deadline=None)
@@ -75,20 +73,5 @@ def browser():
 @pytest.fixture
 def opened(browser):
     """Return a function that opens a page offline, and records what it requests and complains about."""
-    contexts = []
-
-    def open_(file, ready=DRAWN, width=1400, height=900, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
-        contexts.append(context)
-        page, requests, complaints = context.new_page(), [], []
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text) if message.type in LOUD else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message) or dialog.dismiss())
-        page.goto(f"file://{file}")
-        page.wait_for_selector(ready, timeout=60_000)
-        return SimpleNamespace(page=page, requests=requests, complaints=complaints)
-
-    yield open_
-    for context in contexts:
-        context.close()
+    with opening(browser) as open_:
+        yield open_

@@ -3,6 +3,7 @@
 import pytest
 
 from ansatz.reporting.page.render import render
+from browsing import opening
 from page_material import BASELINE, CONFIGURATION, everything, initialization_material
 
 
@@ -18,6 +19,13 @@ def odd(tmp_path_factory):
     names = ("<script>alert('\"1\"')</script>", 'β & "γ"', "<img src=x onerror=alert(2)>")
     grid = {"datasets": names, "initializers": (BASELINE, *(f"i{number}" for number in range(1, 12)))}
     return _written(tmp_path_factory, lambda folder: initialization_material(folder, **grid))
+
+
+@pytest.fixture(scope="session")
+def shown(browser, whole):
+    """The page of all sections, open; for tests that change at most a section which no other one looks at."""
+    with opening(browser) as open_:
+        yield open_(whole)
 
 
 @pytest.fixture(scope="session")

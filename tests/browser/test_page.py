@@ -5,8 +5,7 @@ import pytest
 from page_material import INITIALIZERS, study
 
 
-def test_it_opens_without_requests_and_errors(opened, whole):
-    shown = opened(whole)
+def test_it_opens_without_requests_and_errors(shown, whole):
     assert [url for url in shown.requests if not url.startswith(("data:", "file:"))] == []
     assert shown.requests[0] == f"file://{whole}"
     assert shown.complaints == []
@@ -58,8 +57,8 @@ def test_filters_are_reached_and_pressed_with_the_keyboard(opened, whole):
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
 
 
-def test_a_table_sorts_by_its_numbers(opened, whole):
-    page = opened(whole).page
+def test_a_table_sorts_by_its_numbers(shown):
+    page = shown.page
     table = page.locator("#which-initializer-is-best table")
     heading = table.locator("th", has_text="best validation")
 
@@ -75,8 +74,8 @@ def test_a_table_sorts_by_its_numbers(opened, whole):
     assert heading.get_attribute("aria-sort") == "descending"
 
 
-def test_the_pointer_shows_the_values_of_a_run(opened, whole):
-    page = opened(whole).page
+def test_the_pointer_shows_the_values_of_a_run(shown):
+    page = shown.page
     page.locator("#how-do-they-learn input[type=checkbox]").check()
     chart = page.locator("#how-do-they-learn figure.chart").first
     points = chart.locator("svg .mark-symbol").last.locator("path")
@@ -122,8 +121,8 @@ def test_bands_appear_where_few_lines_are_left(opened, odd):
     page.wait_for_function(f"({bands})(document.querySelector('#how-do-they-learn figure.chart')) === 2")
 
 
-def test_the_slider_steps_through_snapshots(opened, whole):
-    page = opened(whole).page
+def test_the_slider_steps_through_snapshots(shown):
+    page = shown.page
     shows = page.locator(".slide-show")
     assert shows.locator("output").inner_text() == "before"
     first = shows.locator(".strip").first.locator("img")
