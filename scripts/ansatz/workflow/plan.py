@@ -310,12 +310,12 @@ class Plan(Settings):
     def needed_trainings(self) -> list[str]:
         """The places of the trainings that sections need: of those of sources, the ones that something draws from."""
         makers = {f"{self.results}/{extraction.place}.h5": extraction for extraction in self.extractions.values()}
-        needed = [place for place, training in self.trainings.items() if "source" not in training.run]
+        needed = {place for place, training in self.trainings.items() if "source" not in training.run}
         drawn_from = [self.trainings[place].features for place in needed]
         for file in drawn_from:  # which grows: a source may draw from another one
             if maker := makers.pop(file or "", None):
                 drawn_from.append(maker.features)
-                needed.append(maker.place.removesuffix("/features"))
+                needed.add(maker.place.removesuffix("/features"))
         return [place for place in self.trainings if place in needed]
 
     @property
