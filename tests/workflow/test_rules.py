@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import subprocess
 import sys
 from importlib import metadata
 
@@ -13,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from snakemake.scheduling.job_scheduler import JobScheduler
 
+import interpreter
 from ansatz.declarations import LIBRARY, PACKAGES
 from ansatz.registry import definitions
 from ansatz.workflow.closure import SCRIPTS, reached
@@ -103,7 +103,7 @@ def test_there_is_no_circle_of_imports():
 @pytest.mark.parametrize("room", ["ansatz.workflow.inputs", "ansatz.reporting.figures.catalogue"])
 def test_the_host_of_snakemake_needs_neither_torch_nor_pandas(room):
     code = f"import sys, {room}; sys.exit(bool({{'torch', 'pandas', 'numpy', 'matplotlib'}} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
+    interpreter.run(code)
 
 
 def test_tables_and_figures_import_no_torch():
@@ -112,7 +112,7 @@ def test_tables_and_figures_import_no_torch():
         f"ansatz.reporting.figures.{path.stem}" for path in (LIBRARY / "reporting/figures").glob("[a-z]*.py")
     )
     code = f"import sys, {rooms}, {figures}, ansatz.reporting.page.render; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, check=False).returncode == 0
+    interpreter.run(code)
 
 
 def test_the_schema_stands_at_the_top_of_each_configuration():

@@ -1,14 +1,11 @@
 """The names of figures, as the workflow reads them from the source."""
 
-import subprocess
-import sys
 from importlib import import_module
-from textwrap import dedent
 
 import pytest
 
+import interpreter
 from ansatz.reporting.figures.catalogue import figures_of, names
-from real_data import ROOT
 
 MODULES = ["curves", "comparison", "transfer", "alignment", "evolution", "machines", "sources"]
 
@@ -26,6 +23,4 @@ def test_names_are_read_without_importing_matplotlib():
         from ansatz.reporting.figures.catalogue import names
         print(*names("curves"), "matplotlib" in sys.modules)
     """
-    command = [sys.executable, "-c", dedent(code)]
-    ended = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["accuracy", "gap", "False"]
+    assert interpreter.run(code).split() == ["accuracy", "gap", "False"]
