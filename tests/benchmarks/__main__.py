@@ -9,7 +9,17 @@ import sys
 from benchmarks.measure import Row, hardware, table
 from real_data import ROOT
 
-PARTS = ("training", "features", "waiting", "transformers", "initialization", "kernels", "distribution", "workflow")
+PARTS = (
+    "training",
+    "checkpoints",
+    "features",
+    "waiting",
+    "transformers",
+    "initialization",
+    "kernels",
+    "distribution",
+    "workflow",
+)
 
 if __name__ == "__main__":
     file = ROOT / "results" / "benchmarks" / f"{'-'.join(sys.argv[1:]) or 'cpu'}.md"

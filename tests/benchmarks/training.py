@@ -5,12 +5,13 @@ import time
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import datasets, models
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
-from ansatz.data.batches import on_device
+from ansatz.data.batches import Images, on_device
 from ansatz.devices import take_device
 from ansatz.files.dataset import Dataset, Part
 from ansatz.initializers.initialize import initialize
@@ -68,15 +69,27 @@ def ours(
     compile: bool | str = "auto",
 ) -> float:
     """Return the seconds per image of our training, in its second epoch."""
+    network, parts = prepared(size, steps, device, batch, deterministic, memory)
+    config = TrainingConfig(epochs=2, batch_size=batch, precision=precision, compile=compile)
+    return 1 / Trainer(network, parts, config, seed=0).train().rows[1]["images_per_second"]
+
+
+def prepared(
+    size: int,
+    steps: int,
+    device: str = "cpu",
+    batch: int = BATCH,
+    deterministic: bool = False,
+    memory: int | None = None,
+) -> tuple[nn.Module, dict[str, Images]]:
+    """Return an initialized network and its training images, on their device."""
     pool, labels = images(batch * steps)
     part = Part(np.ascontiguousarray(pool.transpose(0, 3, 1, 2)), labels)
     data = Dataset("made", tuple("abcdefghij"), np.array(MEAN), np.array(STD), {"train": part}, "")
     placed = take_device(device, os.cpu_count() or 1, deterministic=deterministic)
     network = build("vgg11", 10, seed=0)
     initialize(network, "kaiming_normal", seed=0)
-    parts = {"train": on_device(data, size=size, channels=3, device=placed, memory=memory)["train"]}
-    config = TrainingConfig(epochs=2, batch_size=batch, precision=precision, compile=compile)
-    return 1 / Trainer(network, parts, config, seed=0).train().rows[1]["images_per_second"]
+    return network, {"train": on_device(data, size=size, channels=3, device=placed, memory=memory)["train"]}
 
 
 def rows() -> list[Row]:
