@@ -12,6 +12,8 @@ PUBLISHED_EVOLUTIONS = {
 PUBLISHED_TABLES = {
     "ansatz/layers": ["ansatz/tidy.csv"],
     "cifar10/activations": ["cifar10/activations.csv"],
+    "cifar10/differences": ["cifar10/table.csv"],
+    "cifar10/learning_rates": ["cifar10/tuning.csv"],
     "fair/accuracy": ["fair/tidy.csv"],
     "fair/differences": ["fair/table.csv"],
     "fair/learning_rates": ["fair/tuning.csv"],
