@@ -80,9 +80,9 @@ def terminate(cluster, clone, run):
 
 
 def kill(_cluster, clone, run):
-    """With a checkpoint that is half written."""
-    (run_folder(clone, run) / ".checkpoint.pt.partial").write_bytes(b"half of a checkpoint")
+    """With a checkpoint that is half written; afterwards, as the training may be writing one itself."""
     os.kill(training_process(clone, run), signal.SIGKILL)
+    (run_folder(clone, run) / ".checkpoint.pt.partial").write_bytes(b"half of a checkpoint")
 
 
 def exhaust_time(cluster, clone, run):
